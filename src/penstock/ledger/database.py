@@ -1,0 +1,171 @@
+"""One door to the ledger's database: SQLite by default, PostgreSQL by URL, the same statements for both.
+
+Times are epoch milliseconds from the database's own clock (`now_ms`), so that clocks of several machines don't matter.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Engine, Table, create_engine, event, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+from penstock.errors import PenstockError, StorageFull, StoreBusy, UsageError
+
+BUSY_TIMEOUT_MS = 60_000
+
+
+class now_ms(GenericFunction[int]):
+    """The database's clock: epoch milliseconds. On PostgreSQL the wall clock, not the transaction's start."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _now_sqlite(element: now_ms, compiler: Any, **kw: Any) -> str:
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _now_postgresql(element: now_ms, compiler: Any, **kw: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+def clock(connection: Connection) -> int:
+    """Epoch milliseconds by the database's clock, read once for a transaction's rows."""
+    return int(connection.execute(_NOW).scalar_one())
+
+
+_NOW = select(now_ms())
+
+
+class Database:
+    """`read()` and `write()` give a connection inside a transaction that ends with the block.
+
+    A write on SQLite begins IMMEDIATE: a read that turns into a write would fail at once with a stale snapshot.
+    The engine is made on first use and made again after a fork.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = make_url(url)
+            self.url.get_dialect()
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise UsageError(f"PENSTOCK_DATABASE_URL: {error}") from None
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        if not self.sqlite and self.url.get_backend_name() != "postgresql":
+            raise UsageError("PENSTOCK_DATABASE_URL: the ledger runs on sqlite:///… or postgresql+psycopg://…")
+        if self.url.drivername == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._lock = Lock()
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite ledger."""
+        return Path(self.url.database) if self.sqlite and self.url.database else None
+
+    @property
+    def engine(self) -> Engine:
+        with self._lock:
+            if self._engine is None or self._pid != os.getpid():
+                self._engine, self._pid = self._make_engine(), os.getpid()
+            return self._engine
+
+    def close(self) -> None:
+        with self._lock:
+            if self._engine is not None and self._pid == os.getpid():
+                self._engine.dispose()
+            self._engine = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._errors(), self.engine.connect() as connection:
+            connection.info["immediate"] = self.sqlite
+            with connection.begin():
+                yield connection
+
+    def insert(self, table: Table) -> Any:
+        """The dialect's INSERT, which knows ON CONFLICT."""
+        return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
+
+    def now(self) -> int:
+        with self.read() as connection:
+            return clock(connection)
+
+    def allocate(self, connection: Connection, column: Column[int], count: int) -> Sequence[int]:
+        """`count` fresh values for an integer primary key, ascending; within the write that uses them."""
+        table: Table = column.table
+        if self.sqlite:
+            top = connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one()
+            return range(top + 1, top + 1 + count)
+        sequence = f"{table.name}_{column.name}_seq"
+        rows = connection.execute(text(f"SELECT nextval('{sequence}') FROM generate_series(1, :n)"), {"n": count})  # noqa: S608
+        return sorted(rows.scalars())
+
+    def _make_engine(self) -> Engine:
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None})
+            event.listen(engine, "connect", _open_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        try:
+            return create_engine(self.url, pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"the ledger's driver is missing ({error.name}): pip install 'penstock[postgres]'") from None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: DBAPIError) -> Exception:
+        message = str(error.orig)
+        if "disk is full" in message or "No space left" in message:
+            where = self.path.parent if self.path else self.url.host
+            free = f", {shutil.disk_usage(where).free >> 20} MiB free" if isinstance(where, Path) else ""
+            return StorageFull(f"the ledger can't grow: {self.path or self.url.host} ({message}{free})")
+        if "locked" in message or "busy" in message:
+            return StoreBusy(f"the ledger stayed locked for {BUSY_TIMEOUT_MS // 1000} s: {self.path}")
+        if "unable to open" in message or "not a database" in message or "readonly" in message:
+            return UsageError(f"the ledger at {self.path} can't be used: {message}")
+        if isinstance(error, OperationalError) and not self.sqlite:
+            return StoreBusy(f"the ledger at {self.url.host}:{self.url.port} is away: {message.strip()}")
+        return PenstockError(f"the ledger refused a statement: {message.strip()}", reason="ledger")
+
+
+def _open_sqlite(dbapi: Any, record: Any) -> None:
+    for pragma in (
+        "page_size=16384",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "wal_autocheckpoint=4000",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "cache_size=-16384",
+        "temp_store=MEMORY",
+    ):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.pop("immediate", False) else "BEGIN")

@@ -1,0 +1,468 @@
+"""Claim, commit, fail, give back: the life of stage states. Every write here is one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, tuple_, update
+
+from penstock.errors import PenstockError
+from penstock.ledger.database import Database, clock
+from penstock.ledger.leases import claim_limit
+from penstock.ledger.schema import (
+    artifacts,
+    batch_jobs,
+    chunks,
+    dead_letters,
+    documents,
+    jobs,
+    outbox,
+    stage_states,
+)
+
+PAGE = 1024
+"""Candidates looked up at a time, so that memory does not grow with a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageKey:
+    """A stage as the ledger needs it: its name, the stages that must be done first, and for a sink its store."""
+
+    name: str
+    parents: tuple[str, ...]
+    definition_id: int
+    store: str | None = None
+    final: tuple[str, ...] | None = None
+    """For a stage that nothing follows: all stages that must be done for the job to be done."""
+    sets: str | None = None
+
+
+@dataclass(slots=True)
+class Claim:
+    """One document's turn at one stage. `token` is 0 until claimed, then the fence."""
+
+    job_id: int
+    document_id: int
+    doc_id: str
+    source_id: str
+    tenant: str
+    correlation_id: str
+    generation: int
+    round: int
+    job_status: str
+    token: int
+    lost: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An artifact as the ledger knows it: what it was made from, what it is, and where it rests."""
+
+    document_id: int
+    key: bytes
+    hash: bytes
+    kind: str
+    size: int
+
+
+@dataclass(slots=True)
+class Done:
+    """A stage finished for a document. `body` None: the artifact is there already, or rests in the artifact store."""
+
+    claim: Claim
+    stored: Stored
+    head: bytes | None = None
+    body: bytes | None = None
+    is_new: bool = True
+    reused: bool = False
+    attempts: int = 1
+    title: str | None = None
+    chunk_rows: Sequence[tuple[str, int, int]] = ()
+
+
+@dataclass(slots=True)
+class Failed:
+    claim: Claim
+    error: PenstockError
+    attempts: int = 1
+    input: bytes | None = None
+    detail: str | None = None
+    terminal: bool = True
+
+
+@dataclass(slots=True)
+class Committed:
+    done: int = 0
+    failed: int = 0
+    fenced: list[Claim] = field(default_factory=list)
+
+
+class Work:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def candidates(self, batch: int, stage: StageKey, after: int = 0, limit: int = PAGE) -> list[Claim]:
+        """Documents of a batch whose turn at `stage` it is, by job id: inputs done, itself not, nobody at it."""
+        state = stage_states.alias()
+        undone = or_(state.c.status.is_(None), state.c.status == "pending")
+        if stage.store is not None:
+            undone = or_(undone, and_(state.c.status == "done", func.coalesce(state.c.store, "") != stage.store))
+        query = (
+            select(
+                jobs.c.id,
+                jobs.c.document_id,
+                documents.c.doc_id,
+                documents.c.source_id,
+                documents.c.tenant,
+                jobs.c.correlation_id,
+                jobs.c.generation,
+                jobs.c.round,
+                jobs.c.status,
+                func.coalesce(state.c.token, 0),
+                func.coalesce(state.c.lost, 0),
+                func.coalesce(state.c.attempts, 0),
+            )
+            .select_from(batch_jobs)
+            .join(jobs, jobs.c.id == batch_jobs.c.job_id)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .outerjoin(state, and_(state.c.job_id == jobs.c.id, state.c.stage == stage.name))
+            .where(
+                batch_jobs.c.batch_id == batch,
+                batch_jobs.c.job_id > after,
+                jobs.c.status.in_(("pending", "waiting", "done")),
+                undone,
+            )
+            .order_by(batch_jobs.c.job_id)
+            .limit(limit)
+        )
+        for parent in stage.parents:
+            upper = stage_states.alias()
+            query = query.join(
+                upper, and_(upper.c.job_id == jobs.c.id, upper.c.stage == parent, upper.c.status == "done")
+            )
+        with self._db.read() as connection:
+            return [Claim(*row) for row in connection.execute(query)]
+
+    def claim(self, runner: int, stage: StageKey, wanted: Sequence[Claim]) -> list[Claim]:
+        """Lease these; answered are those that are really ours now, with their new tokens."""
+        together = list(wanted)
+        rows = [{"job_id": c.job_id, "token": c.token + 1} for c in together]
+        insert = self._db.insert(stage_states)
+        with self._db.write() as connection:
+            now = clock(connection)
+            fresh = {
+                "status": "running",
+                "runner_id": runner,
+                "started_at": now,
+                "finished_at": None,
+                "definition_id": stage.definition_id,
+                "reused": False,
+                "output": None,
+                "store": None,
+                "error_type": None,
+                "reason": None,
+                "message": None,
+                "next_step": None,
+            }
+            statement = insert.values(stage=stage.name, **fresh).on_conflict_do_update(
+                index_elements=["job_id", "stage"],
+                set_={"token": insert.excluded.token, **fresh},
+                where=and_(stage_states.c.token == insert.excluded.token - 1, stage_states.c.status != "running"),
+            )
+            changed = connection.execute(statement, rows).rowcount
+            if changed != len(together):
+                together = self._ours(connection, runner, stage.name, together)
+            if any(c.job_status == "done" for c in together):
+                ids = [c.job_id for c in together]
+                connection.execute(
+                    update(jobs).where(jobs.c.id.in_(ids), jobs.c.status == "done").values(status="pending")
+                )
+            for c in together:
+                c.token += 1
+            self._events(connection, now, "started", stage.name, [(c, None) for c in together])
+        return together
+
+    def inputs(self, stages: Sequence[str], claims: Sequence[Claim]) -> dict[tuple[int, str], Stored]:
+        """(job, stage) → the artifact that this stage gave, without its bytes."""
+        query = (
+            select(
+                stage_states.c.job_id,
+                stage_states.c.stage,
+                artifacts.c.document_id,
+                artifacts.c.key,
+                artifacts.c.hash,
+                artifacts.c.kind,
+                artifacts.c.size,
+            )
+            .join(jobs, jobs.c.id == stage_states.c.job_id)
+            .join(
+                artifacts,
+                and_(artifacts.c.document_id == jobs.c.document_id, artifacts.c.key == stage_states.c.output),
+            )
+            .where(
+                stage_states.c.job_id.in_([c.job_id for c in claims]),
+                stage_states.c.stage.in_(stages),
+                stage_states.c.status == "done",
+            )
+        )
+        with self._db.read() as connection:
+            return {(row[0], row[1]): Stored(*row[2:]) for row in connection.execute(query)}
+
+    def existing(self, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], Stored]:
+        """Which of these (document, key) have an artifact already."""
+        query = select(
+            artifacts.c.document_id, artifacts.c.key, artifacts.c.hash, artifacts.c.kind, artifacts.c.size
+        ).where(tuple_(artifacts.c.document_id, artifacts.c.key).in_(keys))
+        with self._db.read() as connection:
+            return {(row[0], row[1]): Stored(*row) for row in connection.execute(query)}
+
+    def bodies(self, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], tuple[bytes | None, bytes | None]]:
+        """(document, key) → (head, body); body None where it rests in the artifact store."""
+        query = select(artifacts.c.document_id, artifacts.c.key, artifacts.c.head, artifacts.c.body).where(
+            tuple_(artifacts.c.document_id, artifacts.c.key).in_(keys)
+        )
+        with self._db.read() as connection:
+            return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+
+    def commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed] = ()) -> Committed:
+        """Outputs, states and events of a group, all or nothing; what was fenced off meanwhile is left out and named."""
+        fenced: list[Claim] = []
+        try:
+            self._commit(stage, done, failed)
+        except _Fence:
+            held = self.still_held(stage.name, [d.claim for d in done] + [f.claim for f in failed])
+            fenced = [x.claim for x in (*done, *failed) if x.claim.job_id not in held]
+            done = [d for d in done if d.claim.job_id in held]
+            failed = [f for f in failed if f.claim.job_id in held]
+            self._commit(stage, done, failed)
+        return Committed(len(done), len(failed), fenced)
+
+    def release(self, stage: StageKey, claims: Sequence[Claim]) -> None:
+        """Give claimed documents back untouched; it counts as no loss."""
+        if not claims:
+            return
+        statement = (
+            update(stage_states)
+            .where(
+                stage_states.c.job_id == bindparam("b_job"),
+                stage_states.c.stage == stage.name,
+                stage_states.c.token == bindparam("b_token"),
+                stage_states.c.status == "running",
+            )
+            .values(status="pending", runner_id=None)
+        )
+        with self._db.write() as connection:
+            connection.execute(statement, [{"b_job": c.job_id, "b_token": c.token} for c in claims])
+
+    def busy(self, batch: int, stages: Sequence[str]) -> int:
+        """How many documents of a batch somebody is at right now, at one of these stages."""
+        query = (
+            select(func.count())
+            .select_from(batch_jobs)
+            .join(stage_states, stage_states.c.job_id == batch_jobs.c.job_id)
+            .join(jobs, jobs.c.id == batch_jobs.c.job_id)
+            .where(
+                batch_jobs.c.batch_id == batch,
+                stage_states.c.stage.in_(stages),
+                stage_states.c.status == "running",
+                jobs.c.status.in_(("pending", "waiting")),
+            )
+        )
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def _commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed]) -> None:
+        if not done and not failed:
+            return
+        with self._db.write() as connection:
+            now = clock(connection)
+            if done:
+                self._store(connection, done)
+                self._finish(connection, now, stage, done)
+                self._events(connection, now, "completed", stage.name, [(d.claim, None) for d in done])
+            if failed:
+                self._fail(connection, now, stage, failed)
+
+    def _store(self, connection: Connection, done: Sequence[Done]) -> None:
+        rows = [
+            {
+                "document_id": d.stored.document_id,
+                "key": d.stored.key,
+                "hash": d.stored.hash,
+                "kind": d.stored.kind,
+                "size": d.stored.size,
+                "head": d.head,
+                "body": d.body,
+            }
+            for d in done
+            if d.is_new
+        ]
+        if rows:
+            connection.execute(self._db.insert(artifacts).on_conflict_do_nothing(), rows)
+
+    def _finish(self, connection: Connection, now: int, stage: StageKey, done: Sequence[Done]) -> None:
+        statement = (
+            update(stage_states)
+            .where(
+                stage_states.c.job_id == bindparam("b_job"),
+                stage_states.c.stage == stage.name,
+                stage_states.c.token == bindparam("b_token"),
+                stage_states.c.status == "running",
+            )
+            .values(
+                status="done",
+                finished_at=now,
+                runner_id=None,
+                lost=0,
+                store=stage.store,
+                output=bindparam("b_output"),
+                reused=bindparam("b_reused"),
+                attempts=bindparam("b_attempts"),
+            )
+        )
+        rows = [
+            {
+                "b_job": d.claim.job_id,
+                "b_token": d.claim.token,
+                "b_output": d.stored.key,
+                "b_reused": d.reused,
+                "b_attempts": d.claim.attempts + d.attempts,
+            }
+            for d in done
+        ]
+        if connection.execute(statement, rows).rowcount != len(rows):
+            raise _Fence
+        ids = [d.claim.job_id for d in done]
+        values: dict[str, Any] = {"current_stage": stage.name, "updated_at": now}
+        if stage.sets:
+            values[stage.sets] = True
+        alive = jobs.c.status.in_(("pending", "waiting"))
+        connection.execute(update(jobs).where(jobs.c.id.in_(ids), alive).values(values))
+        if stage.final is not None:
+            finished = (
+                select(func.count())
+                .where(
+                    stage_states.c.job_id == jobs.c.id,
+                    stage_states.c.status == "done",
+                    stage_states.c.stage.in_(stage.final),
+                )
+                .scalar_subquery()
+            )
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id.in_(ids), alive, finished == len(stage.final))
+                .values(status="done", waiting_for=None, waiting_since=None)
+            )
+        self._project(connection, done)
+
+    def _project(self, connection: Connection, done: Sequence[Done]) -> None:
+        """What people look documents and chunks up by, copied out of the outputs into columns."""
+        titles = [{"b_id": d.claim.document_id, "b_title": d.title} for d in done if d.title is not None]
+        if titles:
+            connection.execute(
+                update(documents).where(documents.c.id == bindparam("b_id")).values(title=bindparam("b_title")), titles
+            )
+        chunked = [d for d in done if d.chunk_rows]
+        if chunked:
+            again = [d.claim.job_id for d in chunked if d.claim.token > 1]
+            if again:
+                connection.execute(chunks.delete().where(chunks.c.job_id.in_(again)))
+            connection.execute(
+                chunks.insert(),
+                [
+                    {"job_id": d.claim.job_id, "ordinal": n, "chunk_id": chunk_id, "start": start, "end": end}
+                    for d in chunked
+                    for n, (chunk_id, start, end) in enumerate(d.chunk_rows)
+                ],
+            )
+
+    def _fail(self, connection: Connection, now: int, stage: StageKey, failed: Sequence[Failed]) -> None:
+        for f in failed:
+            status = "dead" if f.terminal else "failed"
+            fields = {
+                "error_type": type(f.error).__name__,
+                "reason": f.error.reason,
+                "message": f.error.message,
+                "next_step": f.error.next_step,
+            }
+            held = connection.execute(
+                update(stage_states)
+                .where(
+                    stage_states.c.job_id == f.claim.job_id,
+                    stage_states.c.stage == stage.name,
+                    stage_states.c.token == f.claim.token,
+                    stage_states.c.status == "running",
+                )
+                .values(
+                    status=status,
+                    finished_at=now,
+                    runner_id=None,
+                    attempts=f.claim.attempts + f.attempts,
+                    **fields,
+                )
+            )
+            if held.rowcount != 1:
+                raise _Fence
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == f.claim.job_id, jobs.c.status.in_(("pending", "waiting")))
+                .values(status=status, current_stage=stage.name, updated_at=now)
+            )
+            if f.terminal:
+                connection.execute(
+                    dead_letters.insert().values(
+                        job_id=f.claim.job_id,
+                        stage=stage.name,
+                        round=f.claim.round,
+                        detail=f.detail,
+                        input=f.input,
+                        created_at=now,
+                        **fields,
+                    )
+                )
+            self._events(connection, now, status, stage.name, [(f.claim, f.error.reason)])
+
+    def _events(
+        self, connection: Connection, now: int, kind: str, stage: str, about: Sequence[tuple[Claim, str | None]]
+    ) -> None:
+        rows: list[Mapping[str, object]] = [
+            {"job_id": c.job_id, "round": c.round, "token": c.token, "reason": reason} for c, reason in about
+        ]
+        if rows:
+            connection.execute(outbox.insert().values(at=now, type=kind, stage=stage), rows)
+
+    def _ours(self, connection: Connection, runner: int, stage: str, claims: Sequence[Claim]) -> list[Claim]:
+        query = select(stage_states.c.job_id, stage_states.c.token).where(
+            stage_states.c.job_id.in_([c.job_id for c in claims]),
+            stage_states.c.stage == stage,
+            stage_states.c.runner_id == runner,
+            stage_states.c.status == "running",
+        )
+        held = {row.job_id: row.token for row in connection.execute(query)}
+        return [c for c in claims if held.get(c.job_id) == c.token + 1]
+
+    def still_held(self, stage: str, claims: Sequence[Claim]) -> set[int]:
+        query = select(stage_states.c.job_id, stage_states.c.token).where(
+            stage_states.c.job_id.in_([c.job_id for c in claims]),
+            stage_states.c.stage == stage,
+            stage_states.c.status == "running",
+        )
+        with self._db.read() as connection:
+            held = {row.job_id: row.token for row in connection.execute(query)}
+        return {c.job_id for c in claims if held.get(c.job_id) == c.token}
+
+
+def next_group(queue: Sequence[Claim], size: int) -> tuple[list[Claim], Sequence[Claim]]:
+    """The documents to claim together next, and the rest: those that have lost leases go in smaller company."""
+    limit = claim_limit(queue[0].lost, size)
+    end = 1
+    while end < min(limit, len(queue)) and claim_limit(queue[end].lost, size) >= limit:
+        end += 1
+    return list(queue[:end]), queue[end:]
+
+
+class _Fence(Exception):
+    """Inside a commit: a token was stale, roll back."""

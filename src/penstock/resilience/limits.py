@@ -1,0 +1,83 @@
+"""How fast a service may be called, and pauses that a service asked for. Shared by all who call it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+from penstock.resilience.loop import loop_thread
+
+if TYPE_CHECKING:
+    from aiolimiter import AsyncLimiter
+
+_MOST_KEYS = 4096
+
+
+class Limits(Protocol):
+    """The seam for limits wider than one process. Durations rather than moments: processes share no clock."""
+
+    def acquire(self, key: str, rate: float) -> Future[None]:
+        """Done when one more call under `key` keeps within `rate` a second. Cancel it to give the place up."""
+        ...
+
+    def pause(self, key: str, seconds: float) -> None:
+        """Nobody calls `key` for so long. Never shortens a pause."""
+        ...
+
+    def paused(self, key: str) -> float:
+        """Seconds left of the pause, 0 when there is none."""
+        ...
+
+
+class LocalLimits:
+    """For the threads and tasks of this process.
+
+    Calls are spaced evenly: never more than `rate` in any second, where a bucket of `rate` would let twice as many
+    through at its edge. All limiters live on the process's one event loop, as aiolimiter asks.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+        self._limiters: dict[tuple[str, float], AsyncLimiter] = {}
+        self._lock = threading.Lock()
+
+    def acquire(self, key: str, rate: float) -> Future[None]:
+        return loop_thread().submit(self._acquire(key, rate))
+
+    def pause(self, key: str, seconds: float) -> None:
+        now = self._clock()
+        with self._lock:
+            if len(self._until) >= _MOST_KEYS:
+                self._until = {k: until for k, until in self._until.items() if until > now}
+            self._until[key] = max(now + seconds, self._until.get(key, 0.0))
+
+    def paused(self, key: str) -> float:
+        until = self._until.get(key)
+        return max(until - self._clock(), 0.0) if until is not None else 0.0
+
+    async def _acquire(self, key: str, rate: float) -> None:
+        await self._limiter(key, rate).acquire()
+
+    def _limiter(self, key: str, rate: float) -> AsyncLimiter:
+        """Only called on the loop's thread, hence without a lock."""
+        from aiolimiter import AsyncLimiter
+
+        if len(self._limiters) >= _MOST_KEYS:
+            self._limiters = {k: limiter for k, limiter in self._limiters.items() if not limiter.has_capacity()}
+        return self._limiters.setdefault((key, rate), AsyncLimiter(1, 1 / rate))
+
+
+def process_limits() -> LocalLimits:
+    """The limits that everything in this process shares; a forked child gets its own, as it gets its own loop."""
+    return _process_limits(os.getpid())
+
+
+@cache
+def _process_limits(pid: int) -> LocalLimits:
+    return LocalLimits()

@@ -1,0 +1,81 @@
+"""What makes a stage's output what it is: hashes of implementations and options, and of how data flows between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from penstock.errors import UsageError
+from penstock.pipelines.catalogue import Implementation
+from penstock.pipelines.topology import Stage, Topology
+
+
+def digest(*parts: object) -> str:
+    """sha256 (hex) of the canonical JSON of `parts`."""
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def options_identity(options: BaseModel | None) -> dict[str, Any]:
+    """Options as they enter a digest: files by their content; secrets, and what a model excludes from dumps, not."""
+    if options is None:
+        return {}
+    values = {name: getattr(options, name) for name, f in type(options).model_fields.items() if not f.exclude}
+    values |= options.__pydantic_extra__ or {}
+    return {name: _plain(value) for name, value in values.items() if not _secret(value)}
+
+
+def _secret(value: object) -> bool:
+    return isinstance(value, SecretStr | SecretBytes) or (
+        isinstance(value, Mapping) and value.get("type") in ("env_var", "token")
+    )
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return options_identity(value)
+    if isinstance(value, Path):
+        try:
+            return {"file": sha256(value.read_bytes()).hexdigest()}
+        except OSError as error:
+            raise UsageError(f"an option names {value}, which can't be read: {error.strerror}") from None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items() if not _secret(item)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(item) for item in value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value)
+
+
+def definition_of(stage: Stage, implementation: Implementation) -> dict[str, Any]:
+    """The row that says what this stage was: contract, implementation, version, model, options."""
+    return {
+        "contract": implementation.contract,
+        "implementation": implementation.name,
+        "version": str(implementation.version),
+        "model": str(getattr(implementation, "model", "") or ""),
+        "options": options_identity(stage.options),
+    }
+
+
+def flow_hashes(topology: Topology, definitions: Mapping[str, str]) -> dict[str, str]:
+    """Stage → hash over its definition and, through its data inputs only, those of the stages it lives on."""
+    hashes: dict[str, str] = {}
+    for stage in topology.stages:
+        inputs = sorted((field, hashes[source]) for field, source in stage.inputs.items())
+        own = definitions.get(stage.name) or f"gate:{stage.gate.ledger_field if stage.gate else ''}"
+        hashes[stage.name] = digest(own, inputs)
+    return hashes
+
+
+def fingerprint_of(topology: Topology, hashes: Mapping[str, str]) -> str:
+    """One hash for everything that reaches a sink; without a sink, for everything that nothing follows."""
+    sinks = [s.name for s in topology.stages if s.contract is not None and s.contract.sink]
+    return digest(sorted(hashes[name] for name in sinks or [leaf.name for leaf in topology.leaves]))

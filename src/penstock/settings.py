@@ -1,0 +1,64 @@
+"""The only reader of the environment: PENSTOCK_… variables, and their defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock.errors import UsageError
+
+
+class Settings(BaseSettings):
+    """Everything a run keeps lies under `home` unless a URL says otherwise. Secrets are SecretStr and never printed."""
+
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True, extra="ignore")
+
+    home: Path = Path(".penstock")
+    config: Path = Path("config/orchestration")
+    """The folder that holds resilience.yaml and pipelines/."""
+    database_url: str = ""
+    """SQLAlchemy URL of the ledger; empty: SQLite in `home`."""
+    artifacts_url: str = ""
+    """fsspec URL of the artifact store; empty: a folder in `home`."""
+    index_path: Path | None = None
+    """The search index file; empty: in `home`."""
+    tenant: str = "default"
+
+    embed_url: str = ""
+    """Base URL of an OpenAI-compatible endpoint (…/v1); empty: no vectors, keyword search only."""
+    embed_model: str = ""
+    embed_api_key: SecretStr | None = None
+
+    lease_seconds: float = 60.0
+    group_size: int = 64
+    group_seconds: float = 1.0
+    max_payload_mb: float = 64.0
+    """Larger records are dead-lettered as too-large."""
+
+    @property
+    def ledger_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def artifacts_location(self) -> str:
+        return self.artifacts_url or str(self.home / "artifacts")
+
+    @property
+    def index_location(self) -> Path:
+        return self.index_path or self.home / "index.db"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of this process. Raises UsageError naming each variable that can't be taken."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(f"PENSTOCK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"settings: {wrong}") from None
+
+
+def in_ci() -> bool:
+    return bool(os.environ.get("CI"))

@@ -1,0 +1,306 @@
+"""The rules: which field of which kind of document says what."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import islice, product
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Option
+
+from penstock.ir import Document, Evidence, Field, Identifier, Knowledge, Locator, StageContext
+from penstock.stages.contracts import Extractable
+from penstock.stages.extract.gather import Gathering
+from penstock.stages.extract.quoting import MAX_QUOTE, Quotes
+
+_TYPE_OF_KIND = {
+    "clinicaltrials-study": "Study",
+    "openalex-work": "Publication",
+    "jats-article": "Publication",
+    "pubmed-article": "Publication",
+    "openfda-drug-label": "Label",
+}
+_SCHEMES = {
+    "Study": frozenset({"nct", "eudract", "ctis", "isrctn"}),
+    "Publication": frozenset({"doi", "pmid", "pmcid", "openalex"}),
+    "Label": frozenset({"spl-set-id"}),
+    "Page": frozenset({"url"}),
+}
+_DRUG_TYPES = frozenset({"drug", "biological", "combination_product", "dietary_supplement"})
+
+# Qualifiers that MeSH allows only with diseases, and only with chemicals and drugs.
+_OF_CONDITIONS = frozenset(
+    {"complications", "diagnosis", "drug therapy", "epidemiology", "etiology", "prevention & control"}
+)
+_OF_DRUGS = frozenset({"administration & dosage", "pharmacokinetics", "pharmacology", "therapeutic use"})
+
+_LABEL_PROSE = {
+    "indication": "indicated_for",
+    "contraindication": "contraindicated_in",
+    "warning": "has_warning",
+    "adverse_reaction": "has_adverse_reaction",
+    "interaction": "has_interaction",
+}
+_HEADINGS = (
+    "INDICATIONS AND USAGE",
+    "INDICATIONS & USAGE",
+    "INDICATIONS",
+    "CONTRAINDICATIONS",
+    "WARNINGS AND PRECAUTIONS",
+    "WARNINGS",
+    "PRECAUTIONS",
+    "ADVERSE REACTIONS",
+    "DRUG INTERACTIONS",
+    "BOXED WARNING",
+)
+
+
+class StructuredExtractor:
+    """Entities and claims from a document's fields, references and identifiers, in the package's vocabulary."""
+
+    name = "structured"
+    version = "1"
+    contract = "ExtractStage"
+    needs: tuple[str, ...] = ()
+
+    class Options(BaseModel):
+        """`limit`: how many values of one field are taken, and how many drug-condition pairs of a study.
+        `min_score`: a catalogue's concepts with a lower score are left out. `sentences`: of each label section."""
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+        limit: int = Option(default=500, ge=1)
+        min_score: float = Option(default=0.3, ge=0)
+        sentences: int = Option(default=3, ge=1, le=50)
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def execute(self, ctx: StageContext, item: Extractable) -> Knowledge:
+        reading = _Reading(item, self._options)
+        reading.study()
+        reading.label()
+        reading.topics()
+        reading.people()
+        reading.citations()
+        return reading.gathering.knowledge(self.name, self.version)
+
+
+class _Reading:
+    """One document being read."""
+
+    def __init__(self, item: Extractable, options: StructuredExtractor.Options) -> None:
+        document = self._document = item.document
+        self._options = options
+        self._quotes = Quotes(document, item.chunks)
+        self._fields: dict[str, list[Field]] = defaultdict(list)
+        for field in document.fields:
+            if len(self._fields[field.name]) < options.limit:
+                self._fields[field.name].append(field)
+        self._cited: set[tuple[str, str]] = set()
+        self.gathering = Gathering()
+        self._type = _document_type(document)
+        self._self = self._document_entity()
+
+    def study(self) -> None:
+        if self._type != "Study":
+            return
+        conditions = self._named("condition", "Condition", "studies")
+        drugs = []
+        for field in self._fields["intervention"]:
+            drug = field.attributes.get("type", "").lower() in _DRUG_TYPES and "placebo" not in field.value.lower()
+            key = self._related(field, "Drug" if drug else "Concept", "tests")
+            if drug:
+                drugs.append((key, field))
+        for field in self._fields["mesh"]:
+            about = field.attributes.get("about")
+            if about == "condition":
+                conditions.append((self._related(field, "Condition", "studies"), field))
+            elif about == "intervention":
+                key = self._related(field, "Drug" if drugs else "Concept", "tests")
+                if drugs:
+                    drugs.append((key, field))
+        for role, name in (("lead", "sponsor"), ("collaborator", "collaborator")):
+            for field in self._fields[name]:
+                self._related(
+                    field, "Organization", "sponsored_by", {"role": role, "class": field.attributes.get("class", "")}
+                )
+        facts = {name: self._all(name) for name in ("phase", "status")}
+        for (drug_key, given), (condition, found) in islice(product(drugs, conditions), self._options.limit):
+            evidence = self._quotes.of_field(given, given.value, found.value)
+            self.gathering.claim(drug_key, "investigated_for", evidence, object=condition, attributes=facts)
+
+    def label(self) -> None:
+        if self._type != "Label":
+            return
+        generic, brands = self._fields["generic_name"], self._fields["brand_name"]
+        ingredients = self._fields["ingredient"]
+        named = generic or brands or ingredients
+        drugs = [(self._related(field, "Drug", "labels"), field) for field in named]
+        self._named("manufacturer", "Organization", "made_by")
+        for drug, field in drugs:
+            for predicate, others in (("has_brand_name", brands), ("has_ingredient", ingredients)):
+                for other in others:
+                    key = self._entity(other, "Drug")
+                    self.gathering.claim(
+                        drug, predicate, self._quotes.of_field(other, field.value, other.value), object=key
+                    )
+            for group in self._fields["pharm_class"]:
+                key = self._entity(group, "Concept")
+                self.gathering.claim(
+                    drug, "in_class", self._quotes.of_field(group), object=key, attributes=group.attributes
+                )
+            for name, predicate in _LABEL_PROSE.items():
+                for prose in self._fields[name]:
+                    self._sentences(drug, predicate, prose)
+
+    def topics(self) -> None:
+        for field in self._fields["mesh"]:
+            if self._type != "Study" or field.attributes.get("about") not in ("condition", "intervention"):
+                self._related(field, _descriptor_type(field), "about")
+        for field in self._fields["chemical"]:
+            self._related(field, "Substance", "about")
+        for name in ("concept", "keyword"):
+            for field in self._fields[name]:
+                if _score(field) >= self._options.min_score:
+                    self._related(field, "Concept", "about")
+        if self._type != "Study":
+            self._named("condition", "Condition", "about")
+
+    def people(self) -> None:
+        """An affiliation belongs to the author it names, or to the authors whose own attribute quotes it."""
+        authors: dict[str, list[Field]] = {}
+        for field in self._fields["author"]:
+            position = {"position": field.attributes.get("position", "")}
+            authors.setdefault(self._related(field, "Person", "written_by", position), []).append(field)
+        for field in self._fields["affiliation"]:
+            meant = [person for person, known in authors.items() if any(_works_at(one, field) for one in known)]
+            for person in meant or (authors if len(authors) == 1 else ()):
+                organization = self._entity(field, "Organization")
+                self.gathering.claim(person, "affiliated_with", self._quotes.of_field(field), object=organization)
+            if not meant and len(authors) != 1:
+                self._related(field, "Organization", "comes_from")
+        self._named("funder", "Organization", "funded_by")
+
+    def citations(self) -> None:
+        for field in self._fields["cites"]:
+            self._cite(field.value, field.identifiers, self._quotes.of_field(field))
+        for reference in islice(self._document.references, self._options.limit):
+            evidence = Evidence(
+                field="cites",
+                quote=(reference.text or _spoken(reference.identifiers))[:MAX_QUOTE],
+                locator=reference.locator or Locator(payload=self._document.provenance.payload),
+            )
+            self._cite(reference.text, reference.identifiers, evidence)
+
+    def _document_entity(self) -> str:
+        document = self._document
+        own = [one for one in document.identifiers if one.scheme in _SCHEMES[self._type]]
+        if not own:
+            own = [Identifier(scheme="source", value=f"{document.source}:{document.source_id}")]
+        first = next((block for block in document.blocks if block.kind == "title"), None) or next(
+            iter(document.blocks), None
+        )
+        evidence = self._quotes.of_span(first.start, min(first.end, first.start + MAX_QUOTE)) if first else None
+        return self.gathering.entity(
+            self._type, document.title or document.source_id, identifiers=own, evidence=evidence
+        )
+
+    def _entity(self, field: Field, type: str) -> str:
+        identifiers = field.identifiers
+        apart = _spoken(identifiers) if type == "Person" else ""
+        evidence = self._quotes.of_field(field)
+        return self.gathering.entity(
+            type, field.value[:MAX_QUOTE], identifiers=identifiers, evidence=evidence, apart=apart
+        )
+
+    def _related(self, field: Field, type: str, predicate: str, attributes: dict[str, str] | None = None) -> str:
+        """The entity a field names, and that this document is so related to it."""
+        key = self._entity(field, type)
+        evidence = self._quotes.of_field(field, field.value)
+        attributes = field.attributes if attributes is None else attributes
+        self.gathering.claim(self._self, predicate, evidence, object=key, attributes=attributes)
+        return key
+
+    def _named(self, name: str, type: str, predicate: str) -> list[tuple[str, Field]]:
+        return [(self._related(field, type, predicate), field) for field in self._fields[name]]
+
+    def _sentences(self, drug: str, predicate: str, prose: Field) -> None:
+        if prose.attributes.get("type") == "boxed":
+            predicate = "has_boxed_warning"
+        found = islice(self._worded(prose), self._options.sentences)
+        evidence = [proof for span in found if (proof := self._quotes.of_span(*span, field=prose.name))]
+        for proof in evidence or [self._quotes.of_field(prose)]:
+            self.gathering.claim(drug, predicate, proof, value=" ".join(proof.quote.split()))
+
+    def _worded(self, prose: Field) -> Iterator[tuple[int, int]]:
+        """The sentences of a label's section, its own printed heading left out."""
+        for start, end in self._quotes.sentences_of(prose):
+            begin = start + _heading_length(self._document.text[start:end])
+            if end - begin > 2:
+                yield begin, end
+
+    def _cite(self, text: str, identifiers: tuple[Identifier, ...], evidence: Evidence) -> None:
+        """A work that both a field and the list of references name is taken once."""
+        trials = [one for one in identifiers if one.scheme == "nct"]
+        works = [one for one in identifiers if one.scheme in _SCHEMES["Publication"]]
+        own = tuple(works or trials)
+        name = " ".join(text.split())[:MAX_QUOTE] or _spoken(own)
+        marks = {(one.scheme, one.value) for one in own} or {("", name.casefold())}
+        if not name or marks & self._cited:
+            return
+        self._cited |= marks
+        type = "Study" if trials and not works else "Publication"
+        cited = self.gathering.entity(type, name, identifiers=own, evidence=evidence, apart=_spoken(own))
+        self.gathering.claim(self._self, "cites", evidence, object=cited)
+
+    def _all(self, name: str) -> str:
+        return ", ".join(dict.fromkeys(field.value for field in self._fields[name]))
+
+
+def _document_type(document: Document) -> str:
+    """By kind; a page or file that states a publication's identifier is that publication."""
+    known = _TYPE_OF_KIND.get(document.kind)
+    if known is not None:
+        return known
+    stated = {one.scheme for one in document.identifiers}
+    return "Publication" if stated & {"doi", "pmid", "pmcid"} else "Page"
+
+
+def _descriptor_type(field: Field) -> str:
+    """What a MeSH descriptor is, as far as its document shows: by `about`, else by the qualifiers it bears."""
+    about = {"condition": "Condition", "intervention": "Drug"}.get(field.attributes.get("about", ""))
+    if about is not None:
+        return about
+    qualifiers = {part.strip().lower() for part in field.attributes.get("qualifiers", "").replace(";", ",").split(",")}
+    if qualifiers & _OF_CONDITIONS:
+        return "Condition"
+    return "Drug" if qualifiers & _OF_DRUGS else "Concept"
+
+
+def _works_at(author: Field, affiliation: Field) -> bool:
+    return affiliation.attributes.get("author") == author.value or affiliation.value in author.attributes.get(
+        "affiliation", ""
+    )
+
+
+def _score(field: Field) -> float:
+    try:
+        return float(field.attributes.get("score", "1"))
+    except ValueError:
+        return 0.0
+
+
+def _spoken(identifiers: tuple[Identifier, ...]) -> str:
+    """The first identifier as `scheme:value`, or nothing."""
+    return f"{identifiers[0].scheme}:{identifiers[0].value}" if identifiers else ""
+
+
+def _heading_length(sentence: str) -> int:
+    """How many characters a printed heading such as `1 INDICATIONS AND USAGE` takes at a sentence's start."""
+    rest = sentence.lstrip("0123456789. ")
+    for heading in _HEADINGS:
+        if rest.startswith(heading) and not rest[len(heading) : len(heading) + 1].isalnum():
+            return len(sentence) - len(rest[len(heading) :].lstrip(" :.-"))
+    return 0

@@ -1,0 +1,83 @@
+"""Any Haystack component by its dotted name: found, given its parameters, its secrets taken from the environment."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
+
+from penstock.errors import UsageError
+
+
+class ComponentOptions(BaseModel):
+    """The component's own init parameters, unchecked here.
+
+    `{"type": "env_var", "env_vars": ["NAME"]}` stands for a secret out of the environment. Such a reference is left
+    out when the options are dumped, so it never enters a digest and a renamed variable makes nothing stale.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Any]
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_plain_secret(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("type") == "token" and "token" in value:
+            raise ValueError('a secret is named, not written down: {type: env_var, env_vars: ["NAME"]}')
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_secrets(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if not is_secret(value)}
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters with secret references made into Haystack's Secrets. Raises UsageError for an unset one."""
+        return {name: _resolve(name, value) for name, value in self.__pydantic_extra__.items()}
+
+
+def is_secret(value: object) -> bool:
+    return isinstance(value, dict) and value.get("type") == "env_var" and "env_vars" in value
+
+
+def find_component(path: str) -> type[Any]:
+    """The component class at `package.module.Class`. Raises UsageError when it isn't there or isn't a component."""
+    module_name, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise UsageError(
+            f"{path}: {error}", next_step=f"install the package that provides {module_name.split('.')[0]}"
+        ) from error
+    except (AttributeError, ValueError):
+        raise UsageError(f"{path}: no such class in {module_name or 'any module'}") from None
+    if not (isinstance(found, type) and callable(getattr(found, "run", None))):
+        raise UsageError(f"{path} is no Haystack component: it has no run method")
+    return found
+
+
+def construct(path: str, options: ComponentOptions) -> Any:
+    """The component, warmed up. Raises UsageError when it refuses its parameters."""
+    kind = find_component(path)
+    parameters = options.parameters()
+    try:
+        component = kind(**parameters)
+        if callable(warm_up := getattr(component, "warm_up", None)):
+            warm_up()
+    except (TypeError, ValueError, ImportError, LookupError, OSError) as error:
+        raise UsageError(f"{path} can't be made with these options: {error}") from error
+    return component
+
+
+def _resolve(name: str, value: Any) -> Any:
+    if not is_secret(value):
+        return value
+    from haystack.utils import Secret
+
+    variables = value["env_vars"]
+    secret = Secret.from_env_var(variables, strict=bool(value.get("strict", True)))
+    try:
+        secret.resolve_value()
+    except ValueError:
+        raise UsageError(f"{name}: none of {', '.join(variables)} is set in the environment") from None
+    return secret

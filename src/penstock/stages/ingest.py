@@ -1,0 +1,43 @@
+"""Ingest from a source: the listing that a submission asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from penstock.errors import NotFound
+from penstock.ir import RawPayload, Request, StageContext
+from penstock.sources.contract import Source
+
+
+class IngestOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceIngest:
+    """Lists what the request asks of its source."""
+
+    name: ClassVar[str] = "source"
+    version: ClassVar[str] = "1"
+    contract: ClassVar[str] = "IngestStage"
+    needs: ClassVar[tuple[str, ...]] = ("sources",)
+    Options: ClassVar[type[BaseModel]] = IngestOptions
+
+    def __init__(self, options: IngestOptions, *, sources: Mapping[str, Source]) -> None:
+        self._sources = sources
+
+    def execute(self, ctx: StageContext, request: Request, cursor: str | None) -> Iterator[RawPayload]:
+        """The source's listing after `cursor`.
+
+        Raises NotFound for a source that isn't there, UsageError for a query it can't take; both at once, before the
+        first payload is asked for.
+        """
+        source = self._sources.get(request.source)
+        if source is None:
+            near = get_close_matches(request.source, self._sources, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(self._sources)) or 'none'}"
+            raise NotFound(f"no source is called {request.source!r}: {hint}")
+        return source.list(request.query, cursor)

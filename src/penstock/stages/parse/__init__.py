@@ -1,0 +1,65 @@
+"""Parsing: one format per module, chosen by the payload's kind."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import ClassVar, Protocol, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from penstock.errors import BadInput
+from penstock.ir import Document, RawPayload, StageContext
+from penstock.sources.sniff import FAULTS, KNOWN, READ
+
+_MODULES = {
+    "clinicaltrials-study": "clinicaltrials",
+    "openalex-work": "openalex",
+    "openfda-drug-label": "openfda",
+    "jats-article": "jats",
+    "pubmed-article": "pubmed",
+    "html": "html",
+    "markdown": "markdown",
+    "text": "text",
+}
+
+
+class Parser(Protocol):
+    """What a format's module offers."""
+
+    def parse(self, ctx: StageContext, payload: RawPayload) -> Document: ...
+
+
+class ParseOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AutoParser:
+    """Parses each payload as what it was sniffed to be. A format's module is imported when its first payload comes."""
+
+    name: ClassVar[str] = "auto"
+    version: ClassVar[str] = "1"
+    contract: ClassVar[str] = "ParseStage"
+    needs: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type[BaseModel]] = ParseOptions
+
+    def __init__(self, options: ParseOptions | None = None) -> None:
+        self._parsers: dict[str, Parser] = {}
+
+    def execute(self, ctx: StageContext, payload: RawPayload) -> Document:
+        """The document. Raises BadInput, saying why, for a payload that can't be read or is of a kind that isn't."""
+        parser = self._parsers.get(payload.kind) or self._load(payload)
+        return parser.parse(ctx, payload)
+
+    def _load(self, payload: RawPayload) -> Parser:
+        kind = payload.kind
+        where = payload.origin.uri
+        if kind in FAULTS:
+            raise BadInput(f"{where}: {payload.note or FAULTS[kind]}", reason=kind)
+        if kind not in _MODULES:
+            raise BadInput(
+                f"{where} is {KNOWN.get(kind, f'of the kind {kind!r}')}, which is not read",
+                reason="unsupported",
+                next_step=f"these are read: {', '.join(READ)}",
+            )
+        parser = self._parsers[kind] = cast(Parser, import_module(f"{__name__}.{_MODULES[kind]}"))
+        return parser

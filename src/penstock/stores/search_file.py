@@ -1,0 +1,177 @@
+"""The search index's file: who opens it, how, and what its failures are called."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import sqlite_vec
+
+from penstock.errors import PenstockError, StorageFull, StoreBusy, UsageError
+from penstock.stores import search_schema
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_inherited: list[apsw.Connection] = []
+"""Connections that came over a fork: closing one in the child could drop the parent's WAL, so none ever is."""
+
+
+class SearchFile:
+    """One connection a thread and process, opened on first use, reopened when the file was deleted or replaced.
+
+    WAL with full synchronisation: what is committed survives a crash of the machine, since the ledger's receipt for it
+    does. Only apsw may open the file: two SQLite libraries on one file in one process drop each other's locks.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float = 30.0) -> None:
+        self.path = path
+        self._busy_seconds = busy_seconds
+        self._local = threading.local()
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """A snapshot: what is read inside belongs together. May be nested."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """One write transaction, holding the lock from the start. All or nothing; not to be nested."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close this thread's connection, if it has one."""
+        connection = self._current()
+        if connection is not None:
+            connection.close()
+        self._local.__dict__.clear()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[apsw.Connection]:
+        connection = self._current()
+        if connection is not None and connection.in_transaction:
+            if begin != "BEGIN":
+                raise RuntimeError("a write inside another transaction of this thread")
+            yield connection
+            return
+        with self._named_failures():
+            connection = self._connection()
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _current(self) -> apsw.Connection | None:
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._local.pid != os.getpid():
+            _inherited.append(connection)
+            self._local.__dict__.clear()
+            return None
+        return connection
+
+    def _connection(self) -> apsw.Connection:
+        connection = self._current()
+        if connection is not None:
+            if self._identity() == self._local.identity:
+                return connection
+            _close_without_its_wal(connection)
+            self._local.__dict__.clear()
+        connection = self._open()
+        self._local.connection, self._local.pid, self._local.identity = connection, os.getpid(), self._identity()
+        return connection
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _open(self) -> apsw.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = apsw.Connection(str(self.path))
+        try:
+            connection.set_busy_timeout(int(self._busy_seconds * 1000))
+            connection.enable_load_extension(True)
+            connection.load_extension(sqlite_vec.loadable_path())
+            connection.enable_load_extension(False)
+            self._prepare(connection)
+            connection.pragma("synchronous", "full")
+            connection.pragma("cache_size", -16_000)
+            connection.pragma("wal_autocheckpoint", 2_000)
+        except BaseException as error:
+            no_room = isinstance(error, apsw.IOError) and connection.system_errno in _NO_ROOM
+            connection.close()
+            if no_room:
+                raise self._full() from error
+            raise
+        return connection
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        """Several processes may make the file at once, and the switch to WAL heeds no busy timeout: try again."""
+        give_up = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                return search_schema.prepare(connection, self.path)
+            except apsw.BusyError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.02)
+
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (apsw.Error, OSError) as error:
+            named = self._name(error)
+            if named is None:
+                raise
+            raise named from error
+
+    def _name(self, error: Exception) -> PenstockError | None:
+        """Our word for what SQLite or the system said; None for what is a bug of ours."""
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        match error:
+            case apsw.BusyError() | apsw.LockedError():
+                return StoreBusy(f"{self.path} was locked by another writer for {self._busy_seconds:g} s")
+            case apsw.FullError() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
+                return self._full()
+            case apsw.IOError() if connection is not None and connection.system_errno in _NO_ROOM:
+                return self._full()
+            case apsw.CorruptError() | apsw.NotADBError():
+                return UsageError(
+                    f"{self.path} is damaged or no search index: {error}",
+                    reason="index-damaged",
+                    next_step=search_schema.rebuild(self.path),
+                )
+            case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
+                return UsageError(
+                    f"{self.path} can't be opened for writing: {error}",
+                    reason="index-unusable",
+                    next_step="mend its permissions, or name another file: PENSTOCK_INDEX_PATH",
+                )
+            case apsw.IOError():
+                return StoreBusy(f"{self.path} could not be read or written: {error}")
+        return None
+
+    def _full(self) -> StorageFull:
+        free = shutil.disk_usage(self.path.parent).free
+        return StorageFull(f"no room to write {self.path}: {free / 1e6:,.1f} MB free there")
+
+
+def _close_without_its_wal(connection: apsw.Connection) -> None:
+    """The last to close a database deletes its WAL by name, and by now that name may belong to the file's successor."""
+    keep = ctypes.c_int(1)
+    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keep))
+    connection.close()

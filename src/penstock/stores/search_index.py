@@ -1,0 +1,229 @@
+# ruff: noqa: S608 — only words of this program become SQL; what comes from outside is bound
+"""The embedded search index: BM25 by SQLite FTS5, exact cosine by sqlite-vec, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import apsw
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from penstock.errors import UsageError
+from penstock.ir import IndexReceipt
+from penstock.stores import search_query
+from penstock.stores.search_check import digest, problems
+from penstock.stores.search_file import SearchFile
+from penstock.stores.search_filters import Filters
+from penstock.stores.search_query import Query, Tokenize
+from penstock.stores.search_rows import (
+    STORED_CHUNK,
+    Counts,
+    IndexedDocument,
+    LegHit,
+    Space,
+    StoredChunk,
+    parts,
+    prepare,
+    stored_chunks,
+)
+from penstock.stores.search_write import remove, space, tenant_number, write
+
+TRANSACTION_BYTES = 8_000_000
+MAX_NEIGHBOURS = 4096
+"""sqlite-vec's limit for k."""
+NO_FILTERS = Filters()
+
+
+class SqliteSearchIndex:
+    """Documents' chunks, found by words and by vectors, never across tenants.
+
+    Safe for many processes and threads on one local disk (not NFS). The file is made when first used; one that was
+    deleted meanwhile is made anew, with another `store_id`. Every method may raise StoreBusy (locked too long),
+    StorageFull, and UsageError (not an index, damaged, another schema version) with what to do.
+    """
+
+    def __init__(self, path: Path | str, *, busy_seconds: float = 30.0) -> None:
+        self.path = Path(path)
+        self._file = SearchFile(self.path, busy_seconds=busy_seconds)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file already; asking doesn't make one."""
+        return self.path.is_file() and self.path.stat().st_size > 0
+
+    def close(self) -> None:
+        """Close this thread's connection; the next call opens another."""
+        self._file.close()
+
+    def snapshot(self) -> AbstractContextManager[apsw.Connection]:
+        """Reads inside see one state of the index, and row numbers hold."""
+        return self._file.reading()
+
+    def store_id(self) -> str:
+        with self._file.reading() as db:
+            return str(db.execute("SELECT value FROM meta WHERE key = 'uuid'").get)
+
+    # Writing
+
+    def replace(self, rows: Sequence[IndexedDocument]) -> list[IndexReceipt]:
+        """Put each document in whole, in place of what the index had of it; one receipt each, in order.
+
+        One transaction, or several of at most TRANSACTION_BYTES. A document that the index holds at a higher
+        (generation, token) is left as it is, and its receipt says `accepted=False`.
+        Raises InvalidOutput for vectors that don't fit their chunks, UsageError for vectors of another model or
+        dimension than the index holds; nothing was written of the transaction it happened in.
+        """
+        receipts: list[IndexReceipt] = []
+        for part in parts([prepare(row) for row in rows], TRANSACTION_BYTES):
+            with self._file.writing() as db:
+                receipts += write(db, part, self.path)
+        return receipts
+
+    def remove(self, tenant: str, doc_ids: Iterable[str]) -> int:
+        """Take documents out; how many were there. Their (generation, token) stays, to fence off late writers."""
+        with self._file.writing() as db:
+            return sum(remove(db, tenant, doc_id) for doc_id in doc_ids)
+
+    # Finding
+
+    def tokenizer(self) -> Tokenize:
+        """The words of a text as the index sees them: stemmed, folded, with their places."""
+        with self._file.reading() as db:
+            return search_query.tokenizer(db)
+
+    def query(self, text: str) -> Query:
+        """What a person typed, ready for `bm25`. Raises UsageError when it is too long."""
+        return search_query.parse(text, self.tokenizer())
+
+    def bm25(self, tenant: str, query: Query | str, k: int, filters: Filters = NO_FILTERS) -> list[LegHit]:
+        """The `k` best chunks by words, best first. A query without words finds nothing."""
+        query = self.query(query) if isinstance(query, str) else query
+        with self._file.reading() as db:
+            number = tenant_number(db, tenant)
+            if number is None or not query.expression or k < 1:
+                return []
+            conditions, bindings = filters.sql()
+            found = db.execute(
+                "SELECT w.rowid, w.rank FROM words w CROSS JOIN chunks c ON c.number = w.rowid"
+                " CROSS JOIN documents d ON d.number = c.document"
+                f" WHERE w.words MATCH ? AND d.tenant = ?{conditions} ORDER BY w.rank LIMIT ?",
+                (f'tenant : "t{number}" AND {{text title}} : ({query.expression})', number, *bindings, k),
+            )
+            return [LegHit(row, -rank) for row, rank in found]
+
+    def dense(self, tenant: str, vector: NDArray[np.float32], k: int, filters: Filters = NO_FILTERS) -> list[LegHit]:
+        """The `k` (at most MAX_NEIGHBOURS) chunks nearest to `vector`, shape (dimension,), exactly, nearest first.
+
+        Raises UsageError when the vector's dimension isn't the index's.
+        """
+        with self._file.reading() as db:
+            held, number = space(db), tenant_number(db, tenant)
+            if held is None or number is None or k < 1:
+                return []
+            asked = np.ascontiguousarray(vector, np.float32)
+            if asked.shape != (held.dimension,) or not np.isfinite(asked).all() or not asked.any():
+                raise UsageError(
+                    f"a query vector of shape {asked.shape}, finite and not zero expected: the index holds"
+                    f" {held.dimension} dimensions of {held.model}"
+                )
+            conditions, bindings = filters.sql()
+            among = ""
+            if conditions:
+                among = (
+                    " AND rowid IN (SELECT c.number FROM documents d JOIN chunks c"
+                    " ON c.number BETWEEN d.first AND d.first + d.chunks - 1"
+                    f" WHERE d.tenant = ?{conditions})"
+                )
+                bindings = [str(number), *bindings]
+            found = db.execute(
+                f"SELECT rowid, distance FROM vectors WHERE embedding MATCH ? AND k = ? AND tenant = ?{among}",
+                (asked.tobytes(), min(k, MAX_NEIGHBOURS), number, *bindings),
+            )
+            return [LegHit(row, 1.0 - distance) for row, distance in found]
+
+    def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
+        """Chunks by the row numbers that a leg gave, in the same snapshot."""
+        with self._file.reading() as db:
+            wanted = orjson.dumps(list(numbers)).decode()
+            return dict(
+                stored_chunks(
+                    db.execute(f"{STORED_CHUNK} WHERE c.number IN (SELECT value FROM json_each(?))", (wanted,))
+                )
+            )
+
+    # Looking up
+
+    @property
+    def space(self) -> Space | None:
+        """Model and dimension of the vectors held; None before the first came."""
+        with self._file.reading() as db:
+            return space(db)
+
+    def generation_of(self, tenant: str, doc_id: str) -> int | None:
+        """The generation that is searchable now; None when the document isn't there."""
+        with self._file.reading() as db:
+            found = db.execute(
+                "SELECT generation FROM documents WHERE tenant = (SELECT number FROM tenants WHERE name = ?)"
+                " AND doc_id = ? AND live",
+                (tenant, doc_id),
+            ).get
+            return None if found is None else int(str(found))
+
+    def chunk(self, tenant: str, chunk_id: str) -> StoredChunk | None:
+        """One chunk with what is known of its document."""
+        return next(iter(self.select(tenant, Filters(chunk_ids=(chunk_id,)))), None)
+
+    def select(self, tenant: str, filters: Filters = NO_FILTERS) -> list[StoredChunk]:
+        """All chunks that pass the filters, as they were written."""
+        conditions, bindings = filters.sql()
+        with self._file.reading() as db:
+            rows = db.execute(f"{STORED_CHUNK} WHERE t.name = ?{conditions} ORDER BY c.number", (tenant, *bindings))
+            return [chunk for _, chunk in stored_chunks(rows)]
+
+    def vectors(self, tenant: str, chunk_ids: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors of chunks that have one."""
+        with self._file.reading() as db:
+            if space(db) is None:
+                return {}
+            rows = db.execute(
+                "SELECT c.chunk_id, v.embedding FROM json_each(?) w JOIN chunks c ON c.chunk_id = w.value"
+                " JOIN documents d ON d.number = c.document JOIN tenants t ON t.number = d.tenant"
+                " JOIN vectors v ON v.rowid = c.number WHERE t.name = ?",
+                (orjson.dumps(list(chunk_ids)).decode(), tenant),
+            )
+            return {chunk_id: np.frombuffer(blob, np.float32) for chunk_id, blob in rows}
+
+    # Proving
+
+    def count(self, tenant: str | None = None) -> Counts:
+        """How much the index holds, of one tenant or of all."""
+        with self._file.reading() as db:
+            row = db.execute(
+                "SELECT coalesce(sum(live), 0), coalesce(sum(chunks), 0), coalesce(sum(vectors), 0) FROM documents"
+                " WHERE ?1 IS NULL OR tenant = (SELECT number FROM tenants WHERE name = ?1)",
+                (tenant,),
+            ).get
+            return Counts(*row)
+
+    def chunk_ids(self, tenant: str) -> set[str]:
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT c.chunk_id FROM chunks c JOIN documents d ON d.number = c.document"
+                " WHERE d.tenant = (SELECT number FROM tenants WHERE name = ?)",
+                (tenant,),
+            )
+            return {chunk_id for (chunk_id,) in rows}
+
+    def digest(self) -> str:
+        """sha256 (hex) of all content in canonical order; row numbers, generations and tokens left out."""
+        with self._file.reading() as db:
+            return digest(db)
+
+    def problems(self) -> list[str]:
+        """What is wrong inside: damaged pages, rows that belong to nothing. Empty when all is well."""
+        with self._file.reading() as db:
+            return problems(db)
