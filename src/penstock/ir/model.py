@@ -12,6 +12,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def clean_text(text: str) -> str:
     """Replace U+0000 and lone surrogates by U+FFFD, one for one: PostgreSQL refuses them, offsets stay true."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
     return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
 
 

@@ -36,6 +36,7 @@ class Batch:
     kind: str
     status: str
     attempt: int
+    runner_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ _BATCH = (
     batches.c.kind,
     batches.c.status,
     batches.c.attempt,
+    batches.c.runner_id,
 )
 
 
@@ -290,6 +292,18 @@ class Batches:
             rows = connection.execute(select(*_BATCH).where(batches.c.status == "claimed").order_by(batches.c.id))
             return [Batch(*row) for row in rows]
 
+    def queued_elsewhere(self, pipelines: Sequence[str]) -> tuple[str, int] | None:
+        """A pipeline that is not among these and has batches queued, and how many."""
+        query = (
+            select(batches.c.pipeline, func.count())
+            .where(batches.c.status == "queued", batches.c.pipeline.not_in(pipelines))
+            .group_by(batches.c.pipeline)
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row[0], row[1])
+
     def requeue(self, batch: int, *, note: str, attempts: int) -> bool:
         """Queue a batch whose run died once more, unless it has had its attempts: then it is failed, and False."""
         with self._db.write() as connection:
@@ -408,4 +422,4 @@ class Batches:
                 created_at=now,
             )
         )
-        return Batch(number, tenant, pipeline, submission, kind, status, 0)
+        return Batch(number, tenant, pipeline, submission, kind, status, 0, None)

@@ -71,6 +71,14 @@ class Leases:
             connection.execute(update(stage_states).where(mine).values(status="pending", runner_id=None))
             connection.execute(update(submissions).where(submissions.c.runner_id == runner).values(runner_id=None))
 
+    def is_dead(self, runner: int | None) -> bool:
+        """Whether a runner has ended without a word, or its lease is over."""
+        if runner is None:
+            return False
+        with self._db.read() as connection:
+            row = connection.execute(select(runners.c.ended_at).where(runners.c.id == runner)).first()
+        return row is None or row.ended_at is not None
+
     def reap(self) -> Reaped:
         """Free the leases of runners that have expired or whose process is gone; dead-letter what died too often."""
         with self._db.read() as connection:

@@ -81,8 +81,16 @@ class Reports:
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def failures(self, batch: int | None = None, *, tenant: str | None = None, limit: int = 200) -> list[FailedDocument]:
-        """Documents that are failed or dead, with the reason, oldest first."""
+    def failures(
+        self,
+        batch: int | None = None,
+        *,
+        tenant: str | None = None,
+        pipeline: str | None = None,
+        stage: str | None = None,
+        limit: int = 200,
+    ) -> list[FailedDocument]:
+        """Documents that stand failed or dead, with the reason, oldest first."""
         query = (
             select(
                 documents.c.source_id,
@@ -110,6 +118,10 @@ class Reports:
             query = query.join(batch_jobs, batch_jobs.c.job_id == jobs.c.id).where(batch_jobs.c.batch_id == batch)
         if tenant is not None:
             query = query.where(documents.c.tenant == tenant)
+        if pipeline is not None:
+            query = query.where(jobs.c.pipeline == pipeline)
+        if stage is not None:
+            query = query.where(stage_states.c.stage == stage)
         with self._db.read() as connection:
             return [FailedDocument(*row) for row in connection.execute(query)]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Connection, LargeBinary, and_, bindparam, column, func, or_, select, update, values
 
 from penstock.errors import PenstockError
 from penstock.ledger.database import Database, clock
@@ -61,6 +61,7 @@ class Claim:
 class Stored:
     """An artifact as the ledger knows it: what it was made from, what it is, and where it rests."""
 
+    id: int
     document_id: int
     key: bytes
     hash: bytes
@@ -98,6 +99,16 @@ class Committed:
     done: int = 0
     failed: int = 0
     fenced: list[Claim] = field(default_factory=list)
+
+
+_STORED = (
+    artifacts.c.id,
+    artifacts.c.document_id,
+    artifacts.c.key,
+    artifacts.c.hash,
+    artifacts.c.kind,
+    artifacts.c.size,
+)
 
 
 class Work:
@@ -191,11 +202,7 @@ class Work:
             select(
                 stage_states.c.job_id,
                 stage_states.c.stage,
-                artifacts.c.document_id,
-                artifacts.c.key,
-                artifacts.c.hash,
-                artifacts.c.kind,
-                artifacts.c.size,
+                *_STORED,
             )
             .join(jobs, jobs.c.id == stage_states.c.job_id)
             .join(
@@ -213,19 +220,23 @@ class Work:
 
     def existing(self, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], Stored]:
         """Which of these (document, key) have an artifact already."""
-        query = select(
-            artifacts.c.document_id, artifacts.c.key, artifacts.c.hash, artifacts.c.kind, artifacts.c.size
-        ).where(tuple_(artifacts.c.document_id, artifacts.c.key).in_(keys))
-        with self._db.read() as connection:
-            return {(row[0], row[1]): Stored(*row) for row in connection.execute(query)}
-
-    def bodies(self, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], tuple[bytes | None, bytes | None]]:
-        """(document, key) → (head, body); body None where it rests in the artifact store."""
-        query = select(artifacts.c.document_id, artifacts.c.key, artifacts.c.head, artifacts.c.body).where(
-            tuple_(artifacts.c.document_id, artifacts.c.key).in_(keys)
+        asked = values(column("document_id", artifacts.c.document_id.type), column("key", LargeBinary), name="asked")
+        wanted = asked.data(list(keys)).cte("wanted")  # a row-value IN would scan the table on SQLite
+        query = select(*_STORED).join_from(
+            wanted,
+            artifacts,
+            and_(artifacts.c.document_id == wanted.c.document_id, artifacts.c.key == wanted.c.key),
         )
         with self._db.read() as connection:
-            return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+            return {(row[1], row[2]): Stored(*row) for row in connection.execute(query)}
+
+    def bodies(self, stored: Iterable[Stored]) -> dict[int, tuple[bytes | None, bytes | None]]:
+        """Artifact id → (head, body); body None where it rests in the artifact store."""
+        query = select(artifacts.c.id, artifacts.c.head, artifacts.c.body).where(
+            artifacts.c.id.in_({s.id for s in stored})
+        )
+        with self._db.read() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
     def commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed] = ()) -> Committed:
         """Outputs, states and events of a group, all or nothing; what was fenced off meanwhile is left out and named."""

@@ -30,16 +30,16 @@ _LEAP_YEAR = 2024
 
 
 def check_cron(line: str) -> str:
-    """The line, for pydantic. Raises Refused for one that is malformed or can never come true."""
+    """The line, for pydantic. Raises Refused for one that is malformed or whose day never comes."""
     if line in ALIASES:
         return line
     parts = line.split()
     if line.startswith("@") or len(parts) != len(_FIELDS):
         message = f"{line!r} is no cron line: minute, hour, day of month, month, day of week"
         raise Refused(message, f'for example "0 6 * * mon-fri", or one of {", ".join(ALIASES)}')
-    _, _, days, months, weekdays = (_values(field, part) for field, part in zip(_FIELDS, parts, strict=True))
-    if len(weekdays) >= 7 and all(min(days) > monthrange(_LEAP_YEAR, month)[1] for month in months):
-        raise Refused(f"{line!r} never comes: the month has no day {min(days)}", "take an earlier day")
+    _, _, days, months, _ = (_values(field, part) for field, part in zip(_FIELDS, parts, strict=True))
+    if all(min(days) > monthrange(_LEAP_YEAR, month)[1] for month in months):
+        raise Refused(f"{line!r} names day {min(days)} of a month that never has it", "take an earlier day")
     return line
 
 

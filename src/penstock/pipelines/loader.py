@@ -86,7 +86,11 @@ def _check_resume(
     target, loc = model.resume_stage, (*gate.loc, "resume_stage")
     if target not in entries.locs:
         entries.file.note(loc, f"there is no stage {target!r}", suggest(target, entries.locs))
-    elif target in ancestors and gate.name not in ancestors[target] and not doubtful & {target, *ancestors[target]}:
+    elif (
+        target in ancestors
+        and gate.name not in ancestors[target]
+        and not doubtful & {gate.name, target, *ancestors[target]}
+    ):
         after = [name for name, above in ancestors.items() if gate.name in above]
         message = f"the stage {target!r} does not come after the gate {gate.name!r}"
         fix = f"after it come: {', '.join(after)}" if after else f"give {target!r} depends_on: [{gate.name}]"
@@ -147,5 +151,7 @@ def _warnings(file: YamlFile, header: PipelineFile, catalogue: Catalogue) -> Ite
     for source, loc in named.items():
         if source not in catalogue.sources:
             yield file.problem(
-                loc, f"no installed plugin provides the source {source!r}", suggest(source, catalogue.sources)
+                loc,
+                f"no installed plugin provides the source {source!r}",
+                suggest(source, catalogue.sources, "installed"),
             )

@@ -27,7 +27,7 @@ def dagster_name(name: str) -> str:
 def check_name(name: str) -> str:
     """The name, for pydantic. Raises Refused."""
     if dagster_name(name) in RESERVED:
-        raise Refused(f"the name {name!r} is reserved by Dagster", f"name it something else, {name}_step say")
+        raise Refused(f"the name {name!r} is reserved by Dagster", f"for example {name + '_step'!r}")
     if len(name) > MAX_LENGTH:
         raise Refused(f"a name has at most {MAX_LENGTH} characters, this has {len(name)}", "shorten it")
     if not re.fullmatch(PATTERN, name):

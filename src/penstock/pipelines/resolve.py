@@ -79,7 +79,7 @@ class Resolver:
         known = self._catalogue.implementations(contract.name)
         if not name:
             self._file.note(
-                where, f"{contract.name} has no default implementation", f"name one by use: {', '.join(known)}"
+                where, f"{contract.name} has no default implementation", f"name one by use; {suggest('', known)}"
             )
             return name, None
         try:
@@ -102,11 +102,14 @@ class Resolver:
 
     def _validate(self, model: type[BaseModel], raw: object, where: Loc) -> BaseModel | None:
         try:
-            return model.model_validate(raw)
+            options = model.model_validate(raw)
+            options.model_dump_json()  # digests are made of it: options that JSON can't hold are no use
         except ValidationError as error:
             self._file.problems += of_validation(self._file, error, where, model)
         except PenstockError as error:
             self._file.note(where, error.message, error.next_step)
         except Exception as error:  # noqa: BLE001 a plugin's validator may raise anything; its file alone is to suffer
             self._file.note(where, f"the options can't be checked: {type(error).__name__}: {error}", "mend the plugin")
+        else:
+            return options
         return None

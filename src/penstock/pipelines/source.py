@@ -121,7 +121,11 @@ class _Composer(yaml.SafeLoader):
             raise _Refused(event, f"anchors and aliases ({sign}{anchor}) are not taken", "write the value out")
         tag = getattr(event, "tag", None)
         if tag not in (None, "!") and not (isinstance(event, yaml.ScalarEvent) and tag in _CORE):
-            raise _Refused(event, f"the tag {_short(tag)} is not taken", "delete the tag and write a plain value")
+            raise _Refused(
+                event,
+                f"the tag {_short(tag.replace('tag:yaml.org,2002:', '!!'))} is not taken",
+                "delete the tag and write a plain value",
+            )
         if self._nodes > MAX_NODES:
             raise _Refused(event, f"more than {MAX_NODES:,} values in one file")
         if self._depth >= MAX_DEPTH:
@@ -200,7 +204,11 @@ def _in_clear(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str, st
         return _position(error.context_mark or mark), "this quote is never closed", "close it"
     if "flow" in context:
         kind = "[ ]" if "sequence" in context else "{ }"
-        return at, f"the {kind} opened on line {opened} is not closed, or lacks a comma before this", ""
+        return (
+            at,
+            f"the {kind} opened on line {opened} is not closed, or lacks a comma before this",
+            "add what is missing",
+        )
     if "another document" in what:
         return at, "a second document starts here", "one file holds one document: delete the ---"
     if "mapping values are not allowed" in what:
@@ -210,7 +218,11 @@ def _in_clear(error: yaml.MarkedYAMLError, text: str) -> tuple[Position, str, st
             "indent the line like its neighbours, or put text that holds ': ' in quotes",
         )
     if "block end" in what or "could not find expected ':'" in what:
-        return at, "this does not line up with what is above it", "indent it like its neighbours; each key needs a ':'"
+        return (
+            at,
+            "this does not line up with what is above it",
+            "indent it like its neighbours; a key ends in ': ' with a blank",
+        )
     if "cannot start any token" in what:
         line = text.splitlines()[mark.line : mark.line + 1]
         sign = line[0][mark.column : mark.column + 1] if line else ""

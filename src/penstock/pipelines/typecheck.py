@@ -121,15 +121,13 @@ class TypeCheck:
         for other in self._nodes.values():
             if other.gives == kind and other.name != node.name:
                 if node.name not in self._ancestors[other.name]:
-                    return f"stage {other.name!r} (line {other.line}) gives it: put it in depends_on"
+                    return f"stage {other.name!r} (line {other.line}) gives it: add it to depends_on"
                 return f"stage {other.name!r} (line {other.line}) gives it but comes after: turn the two round"
-        makers = [f"a stage of type {contract.name}" for contract in self._contracts() if contract.gives == kind]
-        makers += [
-            f"a Gate on {name!r}" for name, ledger in self._catalogue.ledger_fields.items() if ledger.gives == kind
-        ]
+        makers = [contract.name for contract in self._contracts() if contract.gives == kind]
+        makers += [f"Gate ({name})" for name, ledger in self._catalogue.ledger_fields.items() if ledger.gives == kind]
         if not makers:
             return f"no installed contract gives {type_name(kind)}"
-        return f"put {' or '.join(makers)} before it"
+        return f"put a stage of type {' or '.join(makers)} before it"
 
     def _contracts(self) -> Iterator[Contract]:
         for name in self._catalogue.contracts:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.resilience.loop import loop_thread
+from penstock.resilience.process import one_per_process
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
@@ -73,11 +72,7 @@ class LocalLimits:
         return self._limiters.setdefault((key, rate), AsyncLimiter(1, 1 / rate))
 
 
+@one_per_process
 def process_limits() -> LocalLimits:
-    """The limits that everything in this process shares; a forked child gets its own, as it gets its own loop."""
-    return _process_limits(os.getpid())
-
-
-@cache
-def _process_limits(pid: int) -> LocalLimits:
+    """The limits that everything in this process shares."""
     return LocalLimits()

@@ -4,12 +4,12 @@ one loop for ever, whoever calls, from whatever thread or loop."""
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from functools import cache
 from typing import Any, TypeVar
+
+from penstock.resilience.process import one_per_process
 
 T = TypeVar("T")
 
@@ -42,11 +42,7 @@ class LoopThread:
             raise
 
 
+@one_per_process
 def loop_thread() -> LoopThread:
-    """This process's. A forked child gets a new one, since threads don't survive a fork."""
-    return _loop_thread(os.getpid())
-
-
-@cache
-def _loop_thread(pid: int) -> LoopThread:
+    """This process's."""
     return LoopThread()

@@ -21,18 +21,17 @@ from __future__ import annotations
 import _signal as handlers  # type: ignore[import-not-found]
 import ctypes
 import math
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from penstock.errors import AttemptTimeout
+from penstock.resilience.process import one_per_process
 
 T = TypeVar("T")
 
@@ -162,7 +161,7 @@ class _Watched:
         self.fired = False
         self.thread = threading.get_ident()
         self.due = time.monotonic() + seconds
-        self._watchdog = _watchdog(os.getpid())
+        self._watchdog = _watchdog()
 
     def start(self) -> None:
         self._watchdog.add(self)
@@ -218,9 +217,8 @@ class _Watchdog(threading.Thread):
                 self._bell.get(timeout=None if self._wakes_at == math.inf else max(self._wakes_at - now, 0.0))
 
 
-@cache
-def _watchdog(pid: int) -> _Watchdog:
-    """One a process: a forked child inherits the object but not its thread, hence `pid`."""
+@one_per_process
+def _watchdog() -> _Watchdog:
     watchdog = _Watchdog()
     watchdog.start()
     return watchdog

@@ -252,10 +252,11 @@ class Runner:
             return
         for source_name, _, row, content in self._ledger.reports.lost_documents(scope.batch):
             source = self._sources.get(source_name)
-            stored = self._ledger.work.bodies([(row, content)]).get((row, content))
-            if source is None or stored is None:
+            stored = self._ledger.work.existing([(row, content)]).values()
+            heads = self._ledger.work.bodies(stored).values()
+            if source is None or not heads:
                 continue
-            origin = decode(RawPayload, stored[0], b"").origin
+            origin = decode(RawPayload, next(iter(heads))[0], b"").origin
             payload = source.refetch(origin)
             if payload is not None and bytes.fromhex(payload.sha256) != content:
                 self._ingest.take(plan, listing, scope, source_name, [payload])

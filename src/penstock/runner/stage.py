@@ -149,15 +149,15 @@ class StageLoop:
         self, found: list[_Task], existing: dict[tuple[int, bytes], Stored], held: dict[int, Claim]
     ) -> None:
         """Outputs found by key. Chunks and documents are read for the columns kept about them."""
-        bodies: dict[tuple[int, bytes], tuple[bytes | None, bytes | None]] = {}
+        bodies: dict[int, tuple[bytes | None, bytes | None]] = {}
         if self._planned.contract.gives in (Document, list[Chunk]):
-            bodies = self._work.bodies(list(existing))
+            bodies = self._work.bodies(existing.values())
         done = []
         for task in found:
             stored = existing[task.claim.document_id, task.key]
             value = None
             if bodies:
-                head, body = bodies[task.claim.document_id, task.key]
+                head, body = bodies[stored.id]
                 value = decode(self._planned.contract.gives, head, self._body(stored, body))
             done.append(Done(task.claim, stored, is_new=False, reused=True, attempts=0, **_columns(value)))
         self._commit(done, [], held)
@@ -177,14 +177,13 @@ class StageLoop:
 
     def _load(self, tasks: list[_Task]) -> None:
         contract = self._planned.contract
-        wanted = {(s.document_id, s.key) for t in tasks for s in t.sources.values()}
-        bodies = self._work.bodies(sorted(wanted))
+        bodies = self._work.bodies(s for t in tasks for s in t.sources.values())
         kinds = {take.field: take.type for take in contract.takes}
         gate = {f: self._plan.topology.stage(name) for f, name in self._planned.stage.inputs.items()}
         for task in tasks:
             values = {}
             for name, stored in task.sources.items():
-                head, body = bodies[stored.document_id, stored.key]
+                head, body = bodies[stored.id]
                 values[name] = decode(gate[name].gives or kinds[name], head, self._body(stored, body))
             missing = [t.field for t in contract.takes if t.field not in values and not t.optional]
             if missing:
@@ -284,7 +283,7 @@ class StageLoop:
             raise Fenced(f"the store holds a newer generation of {task.claim.source_id}")
         head, body = encode(contract.gives, value)
         digest = sha256(body).digest()
-        stored = Stored(task.claim.document_id, task.key, digest, type_name(contract.gives), len(body))
+        stored = Stored(0, task.claim.document_id, task.key, digest, type_name(contract.gives), len(body))
         if len(body) > INLINE_BYTES:
             self._artifacts.put(body)
         kept = None if len(body) > INLINE_BYTES else body

@@ -119,7 +119,7 @@ class Extractor:
             yield replace(found, member=name)
 
     def _found(self, stream: _Stream, seen: Look) -> Iterator[Found]:
-        """The stream's records; the stream as one where it holds no list of them, or a list whose first two are unknown."""
+        """The stream's records; all of it as one where it lists none, or its first two are of no known kind."""
         split = _SPLITTERS.get(seen.split or "")
         pieces = split(stream.pieces(), self._limit) if split else iter(())
         opening = list(islice(pieces, 2))

@@ -100,8 +100,12 @@ _PROLOG = re.compile(
     rb"(?:\s++|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*+(?:\[.*?\]\s*+)?>)*+<(?:([\w.-]++):)?([A-Za-z_][\w.-]*+)",
     re.DOTALL | re.IGNORECASE,
 )
-_HTML = re.compile(rb"<!doctype\s+html\b|<html[\s>]|<head[\s>]|<body[\s>]", re.IGNORECASE)
-_XML = re.compile(rb"<\?xml\b|<!DOCTYPE\b|<!--|<[A-Za-z_]", re.IGNORECASE)
+_HTML = re.compile(rb"(?:\s|<!--.*?-->)*+<!doctype\s+html\b", re.IGNORECASE | re.DOTALL)
+_HTML_TAGS = frozenset(
+    b"a b body br center div dl font footer form h1 h2 h3 h4 head header hr html i img main meta nav ol p pre script"
+    b" section span style table title ul".split()
+)
+_XML = re.compile(rb"<\?xml\b|<!", re.IGNORECASE)
 _ENCODING = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["']([\w.-]+)["']""")
 _MAIL = re.compile(
     rb"(?:[\w-]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n)*?(?:Received|MIME-Version|Message-ID|From):", re.I
@@ -141,7 +145,7 @@ def look(head: bytes, name: str) -> Look:
     """What a file that begins with `head` (up to HEAD bytes) and has this name is.
 
     Text is UTF-8, UTF-16 or UTF-32 by byte order mark, UTF-16 without one when every second byte is zero, and else
-    any 8-bit encoding that has no control characters; which one, its parser finds out.
+    any 8-bit encoding as long as hardly any control characters are in it; which one, its parser finds out.
     """
     if not head:
         return Look("empty")
@@ -152,7 +156,8 @@ def look(head: bytes, name: str) -> Look:
         return Look("pdf")
     charset = _charset(head)
     text = head.decode(charset, "replace").encode() if charset else head
-    if not charset and (b"\x00" in head[:4096] or len(head[:4096].translate(None, _CONTROL)) < len(head[:4096])):
+    sample = head[:4096]
+    if not charset and len(sample) - len(sample.translate(None, _CONTROL)) > len(sample) // 100:
         return Look("archive" if head[257:262] == b"ustar" else "binary")
     return _text(text, name.lower(), "utf-8" if charset == "utf-8-sig" else charset)
 
@@ -211,11 +216,14 @@ def _plain(name: str, charset: str) -> Look:
 def _markup(start: bytes, name: str, charset: str, *, wide: bool) -> Look:
     found = _PROLOG.match(start)
     root = found.group(2) if found else b""
-    if root.lower() == b"html" or (_HTML.search(start[:4096]) and not start.startswith(b"<?xml")):
+    if root.lower() == b"html" or _HTML.match(start):
         return Look("html", None, charset)
-    if name.endswith((".md", ".markdown", ".txt", ".html", ".htm")) and root not in _XML_ROOTS:
-        return _plain(name, charset)
-    if not _XML.match(start):
+    if root not in _XML_ROOTS and not start.startswith(b"<?xml"):
+        if name.endswith((".md", ".markdown", ".txt", ".html", ".htm")):
+            return _plain(name, charset)
+        if root.lower() in _HTML_TAGS:
+            return Look("html", None, charset)
+    if not found and not _XML.match(start):
         return _plain(name, charset)
     declared = _ENCODING.match(start)
     if declared and not charset:

@@ -35,11 +35,22 @@ class HttpService(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingEndpoint:
-    """The endpoint the installation is configured with. `url` is the base (…/v1)."""
+    """The endpoint the installation is configured with. `url` is the base (…/v1).
+
+    Raises UsageError for a URL that is not http(s) and for a missing model.
+    """
 
     url: str
     model: str
     api_key: SecretStr | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "url", _base_url(self.url))
+        except ValueError as error:
+            raise UsageError(f"PENSTOCK_EMBED_URL: {error}") from None
+        if not self.model:
+            raise UsageError("PENSTOCK_EMBED_URL is set and PENSTOCK_EMBED_MODEL is not: name the endpoint's model")
 
 
 class NoOptions(BaseModel):
@@ -75,9 +86,7 @@ class OpenAIOptions(RequestOptions):
     @field_validator("url")
     @classmethod
     def _base(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("the endpoint's base URL begins with http:// or https:// and usually ends in /v1")
-        return url.rstrip("/").removesuffix("/embeddings")
+        return _base_url(url)
 
 
 class NoEmbedder:
@@ -253,6 +262,12 @@ def _batches(texts: list[str], options: RequestOptions) -> Iterator[list[str]]:
         characters += len(text)
     if batch:
         yield batch
+
+
+def _base_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("the endpoint's base URL begins with http:// or https:// and usually ends in /v1")
+    return url.rstrip("/").removesuffix("/embeddings")
 
 
 def _from_environment(variable: str) -> Secret:

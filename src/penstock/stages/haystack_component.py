@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from penstock.errors import UsageError
 
@@ -17,15 +17,16 @@ class ComponentOptions(BaseModel):
     out when the options are dumped, so it never enters a digest and a renamed variable makes nothing stale.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
     __pydantic_extra__: dict[str, Any]
 
-    @field_validator("*", mode="after")
-    @classmethod
-    def _no_plain_secret(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("type") == "token" and "token" in value:
-            raise ValueError('a secret is named, not written down: {type: env_var, env_vars: ["NAME"]}')
-        return value
+    @model_validator(mode="after")
+    def _names_its_secrets(self) -> Self:
+        for name, value in self.__pydantic_extra__.items():
+            plain = isinstance(value, str) and name.endswith(("api_key", "password", "secret"))
+            if plain or (isinstance(value, dict) and value.get("type") == "token"):
+                raise ValueError(f'{name}: a secret is named, not written down: {{type: env_var, env_vars: ["NAME"]}}')
+        return self
 
     @model_serializer(mode="wrap")
     def _without_secrets(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

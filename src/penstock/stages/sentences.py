@@ -111,6 +111,6 @@ def _abbreviates(text: str, start: int, at: int, follows: str) -> bool:
 
 
 def _begins(text: str, start: int, at: int) -> bool:
-    """Whether only blanks and opening brackets stand between `at` and the beginning of its sentence or line."""
-    head = text[max(start, at - _WINDOW) : at].rstrip(" \t" + _OPENING)
+    """Whether `at` is the beginning of its sentence or line, blanks, bullets and opening brackets aside."""
+    head = text[max(start, at - _WINDOW) : at].rstrip(" \t*•-" + _OPENING)
     return head.endswith("\n") or (not head and at - start <= _WINDOW)

@@ -69,18 +69,19 @@ class SqliteSearchIndex:
 
     # Writing
 
-    def replace(self, rows: Sequence[IndexedDocument]) -> list[IndexReceipt]:
+    def replace(self, rows: Sequence[IndexedDocument], *, absent_only: bool = False) -> list[IndexReceipt]:
         """Put each document in whole, in place of what the index had of it; one receipt each, in order.
 
         One transaction, or several of at most TRANSACTION_BYTES. A document that the index holds at a higher
-        (generation, token) is left as it is, and its receipt says `accepted=False`.
+        (generation, token), or with `absent_only` holds at all, is left as it is, and its receipt says
+        `accepted=False`.
         Raises InvalidOutput for vectors that don't fit their chunks, UsageError for vectors of another model or
         dimension than the index holds; nothing was written of the transaction it happened in.
         """
         receipts: list[IndexReceipt] = []
         for part in parts([prepare(row) for row in rows], TRANSACTION_BYTES):
             with self._file.writing() as db:
-                receipts += write(db, part, self.path)
+                receipts += write(db, part, self.path, absent_only=absent_only)
         return receipts
 
     def remove(self, tenant: str, doc_ids: Iterable[str]) -> int:
@@ -154,6 +155,15 @@ class SqliteSearchIndex:
                     db.execute(f"{STORED_CHUNK} WHERE c.number IN (SELECT value FROM json_each(?))", (wanted,))
                 )
             )
+
+    def owners(self, numbers: Iterable[int]) -> dict[int, int]:
+        """The document (as a number, of the same snapshot) that each row belongs to."""
+        with self._file.reading() as db:
+            wanted = orjson.dumps(list(numbers)).decode()
+            rows = db.execute(
+                "SELECT number, document FROM chunks WHERE number IN (SELECT value FROM json_each(?))", (wanted,)
+            )
+            return dict(rows)
 
     # Looking up
 

@@ -24,13 +24,14 @@ class _Held(NamedTuple):
     first: int
     chunks: int
     vectors: int
+    live: int
 
     @property
     def last(self) -> int:
         return self.first + self.chunks - 1
 
 
-def write(db: apsw.Connection, part: Sequence[Prepared], path: Path) -> list[IndexReceipt]:
+def write(db: apsw.Connection, part: Sequence[Prepared], path: Path, *, absent_only: bool) -> list[IndexReceipt]:
     """Replace each document that isn't older than what is held. No document may occur twice in `part`."""
     store = str(db.execute("SELECT value FROM meta WHERE key = 'uuid'").get)
     next_document = _next(db, "documents")
@@ -42,6 +43,8 @@ def write(db: apsw.Connection, part: Sequence[Prepared], path: Path) -> list[Ind
         tenant = _tenant(db, document.tenant)
         held = _held(db, tenant, document.doc_id)
         fresh = held is None or (document.generation, document.token) >= (held.generation, held.token)
+        if absent_only and held is not None and held.live:
+            fresh = False
         if fresh:
             number = held.number if held else next_document
             next_document += held is None
@@ -146,7 +149,7 @@ def _agree_on_space(db: apsw.Connection, part: Sequence[Prepared], path: Path) -
 
 def _held(db: apsw.Connection, tenant: int, doc_id: str) -> _Held | None:
     row = db.execute(
-        "SELECT number, generation, token, first, chunks, vectors FROM documents WHERE tenant = ? AND doc_id = ?",
+        "SELECT number, generation, token, first, chunks, vectors, live FROM documents WHERE tenant = ? AND doc_id = ?",
         (tenant, doc_id),
     ).get
     return _Held(*row) if isinstance(row, tuple) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -355,6 +357,12 @@ def test_auto_with_an_endpoint_uses_it_with_its_key(server: Server) -> None:
     assert "canary" not in repr(endpoint)
 
 
+@pytest.mark.parametrize(("url", "model"), [("embed.test", "m"), ("http://embed.test/v1", "")])
+def test_half_an_endpoint_is_refused(url: str, model: str) -> None:
+    with pytest.raises(UsageError, match="PENSTOCK_EMBED"):
+        EmbeddingEndpoint(url, model)
+
+
 def test_none_gives_no_vectors_and_the_reason() -> None:
     (vectors,) = NoEmbedder(NoOptions()).execute([document("a")])
     assert not vectors.present
@@ -388,3 +396,10 @@ def test_a_dotted_name_that_is_no_component_is_a_usage_error(path: str) -> None:
 def test_parameters_a_component_refuses_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="colour"):
         adapt("haystack.components.embedders.MockDocumentEmbedder")(ComponentOptions(colour="red"))
+
+
+def test_importing_the_stages_imports_neither_haystack_nor_an_http_client() -> None:
+    modules = "chunk", "chunk_haystack", "embed", "download"
+    code = f"import sys, {', '.join(f'penstock.stages.{name}' for name in modules)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"haystack", "openai", "httpx", "dagster"} & set(loaded)

@@ -58,6 +58,7 @@ def test_what_is_one_sentence_stays_one(text: str) -> None:
         ("So... It ended.", ["So...", "It ended."]),
         ("1. Adults only. 2. No children.", ["1. Adults only.", "2. No children."]),
         ("Criteria:\n1. Adults\n2. No children", ["Criteria:", "1. Adults", "2. No children"]),
+        ("Both:\n* 1. Adults\n* 2. Not pregnant", ["Both:", "* 1. Adults", "* 2. Not pregnant"]),
         ("Given:\n- one\n• two\n(a) three", ["Given:", "- one", "• two", "(a) three"]),
         ("No stop here\n\nNew paragraph", ["No stop here", "New paragraph"]),
         ("No stop here\r\n\r\nNew paragraph", ["No stop here", "New paragraph"]),

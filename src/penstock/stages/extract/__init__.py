@@ -13,6 +13,7 @@ the evidence; else the field's value is.
 | Label | `made_by` | Organization | manufacturer |
 | Drug | `has_brand_name` | Drug | generic_name with brand_name |
 | Drug | `has_ingredient` | Drug | ingredient; identifiers: unii |
+| Drug | `is_form_of` | Drug | a drug's name that ends in a salt: metformin hydrochloride, metformin |
 | Drug | `in_class` | Concept | pharm_class; attributes: type |
 | Drug | `indicated_for` | sentence | indication |
 | Drug | `contraindicated_in` | sentence | contraindication |
@@ -21,11 +22,12 @@ the evidence; else the field's value is.
 | Drug | `has_adverse_reaction` | sentence | adverse_reaction |
 | Drug | `has_interaction` | sentence | interaction |
 | any document | `about` | Condition, Drug, Substance, Concept | mesh, chemical, concept, keyword |
-| any document | `written_by` | Person | author; attributes: position |
-| Person | `affiliated_with` | Organization | affiliation that names its author, or that of an only author |
-| any document | `comes_from` | Organization | affiliation that names no author |
+| Study | `led_by` | Person | author; attributes: position |
+| any other document | `written_by` | Person | author; attributes: position |
+| Person | `affiliated_with` | Organization | affiliation that an author names, or that of an only author |
+| any document | `comes_from` | Organization | affiliation that no author names |
 | any document | `funded_by` | Organization | funder; attributes: grant |
-| any document | `cites` | Publication, Study | references, cites |
+| any document | `cites` | Publication, Study | cites and references that state an identifier |
 
 The document itself is a Study, Publication, Label or Page, with the identifiers that its type goes by.
 """

@@ -35,6 +35,13 @@ _OF_CONDITIONS = frozenset(
 )
 _OF_DRUGS = frozenset({"administration & dosage", "pharmacokinetics", "pharmacology", "therapeutic use"})
 
+# What a drug's name ends in when it names a salt, and what is then left when the salt is all there is to it.
+_SALTS = frozenset(
+    "acetate besylate bromide calcium chloride citrate fumarate hydrobromide hydrochloride magnesium maleate mesylate "
+    "nitrate phosphate potassium sodium succinate sulfate tartrate tosylate".split()
+)
+_NO_BASES = frozenset("aluminum ammonium calcium ferric ferrous iron lithium magnesium potassium sodium zinc".split())
+
 _LABEL_PROSE = {
     "indication": "indicated_for",
     "contraindication": "contraindicated_in",
@@ -98,7 +105,7 @@ class _Reading:
         for field in document.fields:
             if len(self._fields[field.name]) < options.limit:
                 self._fields[field.name].append(field)
-        self._cited: set[tuple[str, str]] = set()
+        self._cited: set[Identifier] = set()
         self.gathering = Gathering()
         self._type = _document_type(document)
         self._self = self._document_entity()
@@ -156,9 +163,13 @@ class _Reading:
                     self._sentences(drug, predicate, prose)
 
     def topics(self) -> None:
+        qualifiers: dict[str, set[str]] = defaultdict(set)
+        for field in self._fields["mesh"]:
+            listed = field.attributes.get("qualifiers", "").lower().replace(";", ",").split(",")
+            qualifiers[field.value].update(part.strip() for part in listed)
         for field in self._fields["mesh"]:
             if self._type != "Study" or field.attributes.get("about") not in ("condition", "intervention"):
-                self._related(field, _descriptor_type(field), "about")
+                self._related(field, _descriptor_type(field, qualifiers[field.value]), "about")
         for field in self._fields["chemical"]:
             self._related(field, "Substance", "about")
         for name in ("concept", "keyword"):
@@ -171,9 +182,10 @@ class _Reading:
     def people(self) -> None:
         """An affiliation belongs to the author it names, or to the authors whose own attribute quotes it."""
         authors: dict[str, list[Field]] = {}
+        predicate = "led_by" if self._type == "Study" else "written_by"
         for field in self._fields["author"]:
             position = {"position": field.attributes.get("position", "")}
-            authors.setdefault(self._related(field, "Person", "written_by", position), []).append(field)
+            authors.setdefault(self._related(field, "Person", predicate, position), []).append(field)
         for field in self._fields["affiliation"]:
             meant = [person for person, known in authors.items() if any(_works_at(one, field) for one in known)]
             for person in meant or (authors if len(authors) == 1 else ()):
@@ -192,7 +204,8 @@ class _Reading:
                 quote=(reference.text or _spoken(reference.identifiers))[:MAX_QUOTE],
                 locator=reference.locator or Locator(payload=self._document.provenance.payload),
             )
-            self._cite(reference.text, reference.identifiers, evidence)
+            if reference.identifiers:
+                self._cite(reference.text, reference.identifiers, evidence)
 
     def _document_entity(self) -> str:
         document = self._document
@@ -242,16 +255,17 @@ class _Reading:
                 yield begin, end
 
     def _cite(self, text: str, identifiers: tuple[Identifier, ...], evidence: Evidence) -> None:
-        """A work that both a field and the list of references name is taken once."""
-        trials = [one for one in identifiers if one.scheme == "nct"]
-        works = [one for one in identifiers if one.scheme in _SCHEMES["Publication"]]
-        own = tuple(works or trials)
-        name = " ".join(text.split())[:MAX_QUOTE] or _spoken(own)
-        marks = {(one.scheme, one.value) for one in own} or {("", name.casefold())}
-        if not name or marks & self._cited:
+        """A work is known by its identifiers; one that a field and the list of references both name is taken once."""
+        trials = tuple(one for one in identifiers if one.scheme == "nct")
+        works = tuple(one for one in identifiers if one.scheme in _SCHEMES["Publication"])
+        own = works or trials
+        if not own or self._cited.intersection(own):
             return
-        self._cited |= marks
-        type = "Study" if trials and not works else "Publication"
+        self._cited.update(own)
+        name = " ".join(text.split())[:MAX_QUOTE]
+        if not name or any(name.casefold().endswith(one.value.casefold()) for one in own):
+            name = _spoken(own)
+        type = "Publication" if works else "Study"
         cited = self.gathering.entity(type, name, identifiers=own, evidence=evidence, apart=_spoken(own))
         self.gathering.claim(self._self, "cites", evidence, object=cited)
 
@@ -268,15 +282,24 @@ def _document_type(document: Document) -> str:
     return "Publication" if stated & {"doi", "pmid", "pmcid"} else "Page"
 
 
-def _descriptor_type(field: Field) -> str:
-    """What a MeSH descriptor is, as far as its document shows: by `about`, else by the qualifiers it bears."""
+def _descriptor_type(field: Field, qualifiers: set[str]) -> str:
+    """What a MeSH descriptor is, as far as its document shows: by `about`, else by the qualifiers it bears there."""
     about = {"condition": "Condition", "intervention": "Drug"}.get(field.attributes.get("about", ""))
     if about is not None:
         return about
-    qualifiers = {part.strip().lower() for part in field.attributes.get("qualifiers", "").replace(";", ",").split(",")}
     if qualifiers & _OF_CONDITIONS:
         return "Condition"
     return "Drug" if qualifiers & _OF_DRUGS else "Concept"
+
+
+def _base(name: str) -> str | None:
+    """The drug of which `name` is a salt: `metformin` for `Metformin Hydrochloride`; None when it names no salt."""
+    words = name.split()
+    while len(words) > 1 and words[-1].lower() in _SALTS:
+        words.pop()
+    if len(words) == len(name.split()) or words[0].lower() in _NO_BASES or "and" in words:
+        return None
+    return " ".join(words)
 
 
 def _works_at(author: Field, affiliation: Field) -> bool:

@@ -57,7 +57,7 @@ class AutoParser:
             raise BadInput(f"{where}: {payload.note or FAULTS[kind]}", reason=kind)
         if kind not in _MODULES:
             raise BadInput(
-                f"{where} is {KNOWN.get(kind, f'of the kind {kind!r}')}, which is not read",
+                f"{where}: {KNOWN.get(kind, kind)}: nothing reads this kind",
                 reason="unsupported",
                 next_step=f"these are read: {', '.join(READ)}",
             )

@@ -94,6 +94,11 @@ class DocumentBuilder:
         self._close(level, at=start)
         self._open.append((clean_text(heading), level, start))
 
+    def end_sections(self, since: int) -> None:
+        """Close what was opened at `since` (see `here`) or later, for sources that say where a section ends."""
+        while self._open and self._open[-1][2] >= since:
+            self._close(self._open[-1][1], at=self._size + 1)
+
     def table(
         self,
         rows: Sequence[Sequence[str]],
@@ -137,10 +142,9 @@ class DocumentBuilder:
             raise ValueError(f"{name!r} is not in penstock.ir.fields.NAMES")
         if value and value.strip():
             attributes = {key: text for key, text in (attributes or {}).items() if text}
+            known = tuple(identifiers)
             self._fields.append(
-                Field(
-                    name=name, value=value.strip(), locator=locator, identifiers=tuple(identifiers), attributes=attributes
-                )
+                Field(name=name, value=value.strip(), locator=locator, identifiers=known, attributes=attributes)
             )
 
     def identifier(self, scheme: str, value: str | None) -> None:
@@ -151,9 +155,7 @@ class DocumentBuilder:
         if value:
             self._dates.append(DocumentDate(kind=kind, value=value))
 
-    def reference(
-        self, text: str = "", identifiers: Iterable[Identifier] = (), locator: Locator | None = None
-    ) -> None:
+    def reference(self, text: str = "", identifiers: Iterable[Identifier] = (), locator: Locator | None = None) -> None:
         self._references.append(Reference(text=text, identifiers=tuple(identifiers), locator=locator))
 
     def build(self) -> Document:

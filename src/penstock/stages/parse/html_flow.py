@@ -21,6 +21,8 @@ _KINDS: dict[str, BlockKind] = {
     "caption": "caption",
     "figcaption": "caption",
 }
+_SCOPES = frozenset(("section", "article", "aside", "blockquote", "details", "li", "td", "dd"))
+"""Elements at whose end the sections end that began in them."""
 _CODE = ("code", "samp", "kbd")
 
 
@@ -41,12 +43,15 @@ class HtmlFlow:
         for part in self._reading.passages(container, role):
             if isinstance(part, Passage):
                 self._put(part, kind)
-            elif part.tag in _LEVELS:
+            elif part.tag in _LEVELS and kind != "caption":
                 self._heading(part)
             elif reader := self._readers.get(part.tag):
                 reader(part)
             else:
+                start = self._builder.here
                 self.read(part, _KINDS.get(part.tag, kind))
+                if part.tag in _SCOPES:
+                    self._builder.end_sections(start)
 
     def _put(self, passage: Passage, kind: BlockKind) -> tuple[int, int] | None:
         return self._builder.block(passage.text, self._at(passage), kind, exact=self._exact(passage))

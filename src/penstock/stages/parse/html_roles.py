@@ -1,5 +1,6 @@
 """What the elements of a web page are to its text: prose, its blocks, and the furniture around it."""
 
+# ruff: noqa: SIM905 (element names read better as words than as a list of strings)
 from __future__ import annotations
 
 import re
@@ -13,8 +14,8 @@ _BLOCKS = frozenset(
     " thead tr ul listing xmp plaintext".split()
 )
 _SKIPPED = frozenset(
-    "script style noscript template svg iframe object embed canvas audio video map head nav select datalist button input"
-    " textarea menu dialog annotation annotation-xml rp noframes noembed title".split()
+    "script style noscript template svg iframe object embed canvas audio video map head nav select datalist button"
+    " input textarea menu dialog annotation annotation-xml rp noframes noembed title".split()
 )
 _FURNITURE = frozenset("navigation banner contentinfo search menu menubar toolbar dialog alertdialog tooltip".split())
 _CLUTTER = frozenset("mw-editsection noprint navbox catlinks printfooter toc sr-only visually-hidden".split())
@@ -26,6 +27,8 @@ def role(element: Element) -> Role | str:
     """Blocks, breaks and running text; what no reader sees, or is the page's rather than the text's, is skipped."""
     tag = element.tag
     if tag in _SKIPPED or _hidden(element) or (tag in ("header", "footer", "aside") and _is_furniture(element)):
+        return Role.SKIP
+    if tag == "ul" and next(element.iterancestors("header"), None) is not None:
         return Role.SKIP
     if tag in _BLOCKS:
         return Role.BLOCK

@@ -7,6 +7,7 @@ article's fields. Superscript citation marks are dropped from running text, sinc
 ends; such a block is not exact, and its locator names the paragraph.
 """
 
+# ruff: noqa: SIM905 (element names read better as words than as a list of strings)
 from __future__ import annotations
 
 import re
@@ -23,10 +24,10 @@ from penstock.stages.parse.text import stated_charset
 from penstock.stages.parse.xml import Element, find, local_name, parse_xml, without_namespace
 
 _BLOCKS = frozenset(
-    "p sec title caption list list-item def-list def-item disp-quote boxed-text fig fig-group table-wrap table-wrap-foot"
-    " table-wrap-group fn fn-group disp-formula disp-formula-group statement verse-group verse-line speech attrib"
-    " preformat code supplementary-material media chem-struct-wrap ack app app-group notes glossary bio ref-list array"
-    " question answer explanation floats-group".split()
+    "p sec title caption list list-item def-list def-item disp-quote boxed-text fig fig-group table-wrap"
+    " table-wrap-foot table-wrap-group fn fn-group disp-formula disp-formula-group statement verse-group verse-line speech"
+    " attrib preformat code supplementary-material media chem-struct-wrap ack app app-group notes glossary bio ref-list"
+    " array question answer explanation floats-group".split()
 )
 _SKIPPED = frozenset(
     "label object-id alt-text long-desc graphic inline-graphic permissions contrib-id institution-id index-term"
@@ -71,6 +72,8 @@ def role(element: Element) -> Role | str:
         return Role.SKIP
     if name == "tex-math":
         return Role.SKIP if _math_beside(element) is not None else tex(element.text or "")
+    if name == "element-citation":
+        return " ".join(" ".join(element.xpath(".//text()")).split())
     return Role.BREAK if name in ("break", "td", "th", "tr", "term", "def") else Role.INLINE
 
 
@@ -88,8 +91,10 @@ def _is_citation_mark(element: Element) -> bool:
     if local_name(element) == "sup":
         marks = element.findall(".//xref[@ref-type='bibr']")
         return bool(marks) and _MARKS_ONLY.fullmatch("".join(element.itertext())) is not None
-    return element.get("ref-type") == "bibr" and [local_name(child) for child in element] == ["sup"] and not (
-        (element.text or "").strip() or (element[0].tail or "").strip()
+    return (
+        element.get("ref-type") == "bibr"
+        and [local_name(child) for child in element] == ["sup"]
+        and not ((element.text or "").strip() or (element[0].tail or "").strip())
     )
 
 
@@ -139,6 +144,7 @@ class _Article:
             self._section(element, level, _UNTITLED["floats-group"])
 
     def _sub_article(self, article: Element) -> None:
+        start = self._builder.here
         meta = find(article, "front-stub", "front/article-meta")
         title = find(meta, "title-group/article-title")
         if (passage := self._reading.passage(title, _noiseless)) is not None:
@@ -146,8 +152,11 @@ class _Article:
         else:
             self._builder.section((article.get("article-type") or "sub-article").replace("-", " ").capitalize(), 1)
         self._prose(article, meta, 2)
+        self._builder.end_sections(start)
 
-    def _flow(self, container: Element, level: int, kind: BlockKind = "paragraph", *, but: Element | None = None) -> None:
+    def _flow(
+        self, container: Element, level: int, kind: BlockKind = "paragraph", *, but: Element | None = None
+    ) -> None:
         for part in self._reading.passages(container, role):
             if isinstance(part, Passage):
                 self._put(part, kind)
@@ -166,6 +175,7 @@ class _Article:
             self._flow(element, level, kind)
 
     def _section(self, element: Element, level: int, default: str) -> None:
+        start = self._builder.here
         title = find(element, "title", "caption/title")
         heading = self._reading.passage(title, _noiseless)
         if heading is not None:
@@ -175,6 +185,7 @@ class _Article:
         inner = level + 1 if heading or default else level
         own = title if title is not None and title.getparent() is element else None
         self._flow(element, inner, but=own)
+        self._builder.end_sections(start)
 
     def _figure(self, figure: Element, level: int) -> None:
         start = self._builder.here

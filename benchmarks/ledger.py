@@ -1,0 +1,107 @@
+"""What the ledger and the runner cost: workload P against a bare loop, CPU seconds, in one process.
+
+    python -m benchmarks.ledger [--documents 2000] [--url postgresql://…]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from benchmarks import bare, workload
+from penstock.ledger.database import Database
+from penstock.ledger.ledger import Ledger
+from penstock.ledger.schema import chunks, jobs
+from penstock.pipelines.catalogue import StaticCatalogue
+from penstock.pipelines.loader import load_pipeline
+from penstock.resilience.guard import Guard
+from penstock.resilience.policy import Policy
+from penstock.runner import Runner, RunRequest
+from penstock.stages import contracts
+from penstock.stores.artifacts import FileArtifacts
+
+PIPELINE = """\
+version: "1.0"
+name: bench
+applicable_sources: [bench]
+stages:
+  - {name: ingest, type: IngestStage, use: bench, policy: default}
+  - {name: parse, type: ParseStage, use: bench, policy: default, depends_on: [ingest]}
+  - {name: chunk, type: ChunkStage, use: bench, policy: default, depends_on: [parse]}
+  - {name: embed, type: EmbedStage, use: bench, policy: default, depends_on: [chunk]}
+  - {name: index, type: IndexStage, use: bench, policy: default, depends_on: [embed]}
+"""
+CLASSES = (workload.Listing, workload.Parser, workload.Splitter, workload.HashEmbedder, workload.PlainTable)
+
+
+def measured(action: Callable[[], object]) -> tuple[float, float, object]:
+    """CPU and wall seconds of one call in this process, and its result."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    result = action()
+    return time.process_time() - cpu, time.perf_counter() - wall, result
+
+
+def make_runner(home: Path, url: str | None) -> tuple[Runner, Callable[[Path], object], Ledger]:
+    specs = (contracts.INGEST, contracts.PARSE, contracts.CHUNK, contracts.EMBED, contracts.INDEX)
+    catalogue = StaticCatalogue(
+        contracts={c.name: c for c in specs},
+        classes={(c.contract, c.name): c for c in CLASSES},  # type: ignore[misc]
+        sources=("bench",),
+    )
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "bench.yaml").write_text(PIPELINE)
+    topology = load_pipeline(home / "bench.yaml", catalogue, {"default": Policy()}, Policy)
+    workload.PlainTable.path = home / "plain.db"
+    ledger = Ledger(Database(url or f"sqlite:///{home / 'ledger.db'}"))
+    runner = Runner(
+        ledger,
+        FileArtifacts(home / "artifacts"),
+        build=lambda stage: catalogue.load(stage.type, stage.implementation)(None),
+        guard=lambda stage: Guard(stage.policy, stage.name),  # type: ignore[arg-type]
+        sources={},
+    )
+    return runner, lambda folder: runner.run(topology, RunRequest("bench", {"folder": str(folder)})), ledger
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--documents", type=int, default=2000)
+    parser.add_argument("--url")
+    options = parser.parse_args()
+    n, expected = options.documents, options.documents * 10
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        workload.make_corpus(root / "corpus", n)
+        base = {}
+        for every in (1, 64):
+            cpu, wall, written = measured(lambda e=every: bare.run(root / "corpus", root / f"bare{e}.db", e))
+            assert written == expected, (written, expected)
+            base[every] = cpu
+            print(f"bare loop, commit per {every:2}: {cpu:6.2f} CPU s {wall:6.2f} s")
+        runner, run, ledger = make_runner(root / "home", options.url)
+        cpu, wall, report = measured(lambda: run(root / "corpus"))
+        assert report.outcome == "complete" and report.statuses == {"done": n}, report  # type: ignore[attr-defined]
+        with ledger.database.read() as c:
+            assert c.execute(select(func.count()).select_from(chunks)).scalar_one() == expected
+            assert c.execute(select(func.count()).where(jobs.c.status == "done")).scalar_one() == n
+        written = sqlite3.connect(root / "home/plain.db").execute("SELECT count(*) FROM chunks").fetchone()[0]
+        assert written == expected, written
+        print(f"penstock, plain table:  {cpu:6.2f} CPU s {wall:6.2f} s   {cpu / base[1]:.2f} × per document, {cpu / base[64]:.2f} × per 64")
+        for stage in report.stages:  # type: ignore[attr-defined]
+            print(f"    {stage.stage:8} {stage.seconds:6.2f} s")
+        again, wall, report = measured(lambda: run(root / "corpus"))
+        assert report.nothing_to_do, report  # type: ignore[attr-defined]
+        print(f"nothing changed:        {again:6.2f} CPU s {wall:6.2f} s   {again / cpu:.3f} of the first run")
+        runner.close()
+    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""`penstock pipelines`: check, show and list the pipelines, and the schema of their files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from penstock.pipelines.folder import PipelineSet
+    from penstock.pipelines.topology import Stage, Topology
+
+app = typer.Typer(help="Check, show and list pipelines.", no_args_is_help=True)
+
+BROKEN = 2
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Pipeline files; default: all of the configuration.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check pipeline files, saying all that is wrong with each. Exit status 2 if anything is."""
+    loaded, broken = _load_files(files) if files else _of_set(_load_all())
+    if as_json:
+        _print_json(
+            {
+                "ok": {str(topology.path): topology.name for topology in loaded},
+                "warnings": [_problem(p) for topology in loaded for p in topology.warnings],
+                "problems": [_problem(p) for error in broken.values() for p in error.problems],
+            }
+        )
+    else:
+        console = _console()
+        for topology in loaded:
+            _say(console, f"{topology.path}: ok, pipeline {topology.name!r}, {len(topology.stages)} stages", "green")
+            for warning in topology.warnings:
+                _complain(console, warning, "yellow", "warning: ")
+        for error in broken.values():
+            for problem in error.problems:
+                _complain(console, problem, "red")
+    if broken:
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="The pipeline's name.")], as_json: Json = False) -> None:
+    """Draw a pipeline: its stages, who does them under which policy, and what flows along the edges."""
+    pipelines = _load_all()
+    for path, error in pipelines.broken.items():
+        if name not in pipelines.loaded and path.stem == name:
+            for problem in error.problems:
+                _complain(_console(), problem, "red")
+            raise typer.Exit(BROKEN)
+    topology = pipelines.named(name)
+    if as_json:
+        _print_json(_topology(topology))
+    else:
+        _draw(_console(), topology)
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the pipelines, the broken ones too."""
+    pipelines = _load_all()
+    if as_json:
+        loaded = [_summary(topology) for topology in pipelines.loaded.values()]
+        _print_json(
+            {"pipelines": loaded, "broken": {str(path): str(error) for path, error in pipelines.broken.items()}}
+        )
+        return
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table("pipeline", "stages", "sources", "starts", Column("file", overflow="fold"))
+    for topology in pipelines.loaded.values():
+        starts = topology.schedule.cron if topology.schedule else "by hand"
+        cells = (topology.name, str(len(topology.stages)), ", ".join(topology.sources), starts, str(topology.path))
+        table.add_row(*map(Text, cells))
+    console = _console()
+    console.print(table)
+    for path, error in pipelines.broken.items():
+        count = len(error.problems)
+        _say(console, f"{path} is broken: {count} problem{'s'[: count > 1]}; see penstock pipelines check", "red")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of pipeline files, for editors."""
+    from penstock.pipelines.schema import pipeline_schema
+
+    sys.stdout.write(pipeline_schema())
+
+
+def _load_all() -> PipelineSet:
+    from penstock.pipelines.folder import load_folder
+    from penstock.resilience.policy import Policy
+    from penstock.settings import load_settings
+    from penstock.stages.registry import EntryPointCatalogue
+
+    return load_folder(load_settings().config, EntryPointCatalogue(), Policy)
+
+
+def _of_set(pipelines: PipelineSet) -> tuple[list[Topology], Mapping[Path, ConfigError]]:
+    return list(pipelines.loaded.values()), pipelines.broken
+
+
+def _load_files(files: list[Path]) -> tuple[list[Topology], Mapping[Path, ConfigError]]:
+    """The given files, under the configured policies; a broken policy file counts as one of them."""
+    from penstock.pipelines.loader import load_pipeline
+    from penstock.pipelines.policies import read_policies
+    from penstock.resilience.policy import Policy
+    from penstock.settings import load_settings
+    from penstock.stages.registry import EntryPointCatalogue
+
+    resilience = load_settings().config / "resilience.yaml"
+    policies, problems = read_policies(resilience, Policy)
+    broken = {resilience: ConfigError(problems)} if problems else {}
+    loaded, catalogue = [], EntryPointCatalogue()
+    for path in files:
+        try:
+            loaded.append(load_pipeline(path, catalogue, policies, Policy))
+        except ConfigError as error:
+            broken[path] = error
+    return loaded, broken
+
+
+def _draw(console: Console, topology: Topology) -> None:
+    from penstock.pipelines.picture import draw
+
+    _say(console, topology.name, "bold")
+    if topology.description:
+        _say(console, topology.description, "dim")
+    console.print()
+    rows = list(draw(topology))
+    width = max(len(row.lines) for row in rows) + 1
+    longest = max(len(stage.name) for stage in topology.stages)
+    for row in rows:
+        if row.stage is None:
+            _say(console, row.lines)
+            continue
+        _say(console, f"{row.lines:{width}} {row.stage.name:{longest}}  {_doer(row.stage)}")
+        _say(console, f"{row.under:{width}} {'':{longest}}  {_flow(row.stage)}", "dim")
+        _say(console, row.under)
+    runs = f"{topology.batch_size} documents a batch; dead letters: {topology.on_dead_letter}"
+    runs += f"; executor: {topology.executor.name}"
+    if topology.schedule:
+        runs += f"; starts: {topology.schedule.cron} ({topology.schedule.timezone})"
+    _say(console, f"{runs}; digest {topology.digest[:12]}", "dim")
+
+
+def _doer(stage: Stage) -> str:
+    if stage.gate:
+        wait = f"Gate: waits for {stage.gate.ledger_field}, set by `{stage.gate.field.worker}`"
+        return f"{wait}; goes on at {stage.gate.resume_stage}"
+    given = stage.options.model_dump(mode="json", by_alias=True, exclude_unset=True) if stage.options else {}
+    options = "".join(f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
+    return f"{stage.type}: {stage.implementation}{options}, policy {stage.policy_name}"
+
+
+def _flow(stage: Stage) -> str:
+    from penstock.pipelines.catalogue import type_name
+
+    types: dict[str, object] = {take.field: take.type for take in stage.contract.takes} if stage.contract else {}
+    if stage.gate:
+        types[stage.gate.ledger_field] = stage.gate.field.needs
+    taken = [f"{type_name(types[field])} from {giver}" for field, giver in stage.inputs.items()]
+    return f"{', '.join(taken) or 'the request'} → {type_name(stage.gives)}"
+
+
+def _summary(topology: Topology) -> dict[str, Any]:
+    return {
+        "name": topology.name,
+        "description": topology.description,
+        "path": str(topology.path),
+        "sources": list(topology.sources),
+        "digest": topology.digest,
+        "schedule": topology.schedule.cron if topology.schedule else None,
+    }
+
+
+def _topology(topology: Topology) -> dict[str, Any]:
+    from penstock.pipelines.catalogue import type_name
+
+    stages = [
+        {
+            "name": stage.name,
+            "type": stage.type,
+            "use": stage.implementation,
+            "with": stage.options_dict,
+            "policy": stage.policy_name,
+            "depends_on": list(stage.depends_on),
+            "inputs": dict(stage.inputs),
+            "gives": type_name(stage.gives),
+            "line": stage.line,
+        }
+        for stage in topology.stages
+    ]
+    settings = {"batch_size": topology.batch_size, "on_dead_letter": topology.on_dead_letter}
+    return _summary(topology) | settings | {"executor": topology.executor.name, "stages": stages}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "fix": problem.fix,
+    }
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Text as it is: no markup, no wrapping, so that a file:line:column stays one word."""
+    from rich.text import Text
+
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _complain(console: Console, problem: Problem, style: str, prefix: str = "") -> None:
+    _say(console, f"{problem.file}:{problem.line}:{problem.column}: {prefix}{problem.message}", style)
+    if problem.fix:
+        _say(console, f"    fix: {problem.fix}")

@@ -1,0 +1,153 @@
+"""`penstock search`: ask the index, see the hits with their matches and why they rank where they do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from penstock.retrieval.hybrid import QueryEmbedder, SearchHit, SearchResult
+    from penstock.settings import Settings
+
+EmbedderOf = Callable[["Settings"], "QueryEmbedder | None"]
+"""What embeds queries under these settings; None: nothing does."""
+
+_LEGS = {"bm25": "words", "dense": "meaning"}
+_UNSHOWN = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)], "\ufffd")
+"""Control characters: a document must not steer the terminal it is shown on."""
+
+
+def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
+    """Add the command `search` to `app`."""
+
+    @app.command()
+    def search(
+        query: Annotated[str, typer.Argument(help='What to look for; "in quotes": just so.')],
+        k: Annotated[int, typer.Option("--k", "-k", min=1, max=1000, help="How many hits.")] = 10,
+        source: Annotated[list[str] | None, typer.Option(help="Only of this source; may be repeated.")] = None,
+        kind: Annotated[list[str] | None, typer.Option(help="Only of this kind; may be repeated.")] = None,
+        since: Annotated[str | None, typer.Option(help="From this date on: 2024, 2024-03 or 2024-03-09.")] = None,
+        until: Annotated[str | None, typer.Option(help="Up to and with this date.")] = None,
+        where: Annotated[
+            list[str] | None,
+            typer.Option(help="Only where metadata says NAME=VALUE, as phase=PHASE3; may be repeated."),
+        ] = None,
+        tenant: Annotated[str | None, typer.Option(help="Whose documents; default: PENSTOCK_TENANT.")] = None,
+        documents: Annotated[bool, typer.Option("--documents", help="Only the best chunk of each document.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Search what has been indexed: by words, and by meaning where there are vectors."""
+        from penstock.errors import PenstockError, UsageError
+        from penstock.settings import load_settings
+        from penstock.stores.search_filters import Filters
+
+        try:
+            settings = load_settings()
+            filters = Filters(
+                sources=tuple(source or ()),
+                kinds=tuple(kind or ()),
+                since=since,
+                until=until,
+                metadata=_conditions(where or []),
+            )
+            result = _search(settings, embedder_of, query, tenant or settings.tenant, k, filters, documents)
+        except PenstockError as error:
+            print(f"error: {error.message}", *_fix(error.next_step), sep="\n", file=sys.stderr)
+            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        if as_json:
+            _print_json(result)
+        else:
+            _show(result)
+
+
+def _search(
+    settings: Settings,
+    embedder_of: EmbedderOf | None,
+    query: str,
+    tenant: str,
+    k: int,
+    filters: Any,
+    documents: bool,
+) -> SearchResult:
+    from penstock.retrieval.hybrid import HybridSearch, SearchResult
+    from penstock.stores.search_index import SqliteSearchIndex
+
+    index = SqliteSearchIndex(settings.index_location)
+    if not index.exists:
+        return SearchResult(query, (), (), f"nothing is indexed yet at {index.path}; penstock run fills it")
+    embedder = embedder_of(settings) if embedder_of else None
+    return HybridSearch(index, embedder).search(query, tenant=tenant, k=k, filters=filters, per_document=documents)
+
+
+def _conditions(where: list[str]) -> dict[str, tuple[str | int | float | bool, ...]]:
+    from penstock.errors import UsageError
+
+    conditions: dict[str, tuple[str | int | float | bool, ...]] = {}
+    for condition in where:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise UsageError(f"--where {condition!r}: write NAME=VALUE")
+        conditions[name] = (*conditions.get(name, ()), value)
+    return conditions
+
+
+def _fix(next_step: str) -> list[str]:
+    return [f"    fix: {next_step}"] if next_step else []
+
+
+def _print_json(result: SearchResult) -> None:
+    from dataclasses import asdict
+
+    import orjson
+
+    sys.stdout.write(orjson.dumps(asdict(result), option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def _show(result: SearchResult) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for place, hit in enumerate(result.hits, start=1):
+        _show_hit(console, place, hit)
+    if not result.hits:
+        console.print("No hits.", style="bold")
+    if result.note:
+        console.print(f"note: {result.note}", style="yellow", markup=False, highlight=False)
+
+
+def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    about = " · ".join(filter(None, [hit.source_id, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
+    why = ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
+    console.print(Text.assemble((f"{place:>2} ", "bold cyan"), (_shown(hit.title or hit.source_id), "bold")))
+    console.print(Padding(Text.assemble((_shown(about), "cyan"), (f"  {why}", "dim")), (0, 0, 0, 3)))
+    console.print(Padding(_excerpt(hit), (0, 0, 1, 3)))
+
+
+def _excerpt(hit: SearchHit) -> Text:
+    """The part of the chunk with the most matches, them in bold."""
+    from rich.text import Text
+
+    from penstock.retrieval.highlight import snippet
+
+    start, end = snippet(hit.text, hit.highlights)
+    excerpt = Text(_shown(hit.text[start:end]))
+    for first, last in hit.highlights:
+        if start <= first and last <= end:
+            excerpt.stylize("bold yellow", first - start, last - start)
+    before = "… " if start else ""
+    after = " …" if end < len(hit.text) else ""
+    return Text.assemble(before, excerpt, after)
+
+
+def _shown(text: str) -> str:
+    """One line of it, character for character, without control characters."""
+    return text.replace("\n", " ").replace("\t", " ").translate(_UNSHOWN)

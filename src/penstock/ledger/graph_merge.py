@@ -1,0 +1,85 @@
+"""Which entity rows are one node: those of one family that share an identifier, and what those share, and so on.
+
+Merging happens on reading only, so it doesn't depend on what came first, can be explained by the identifiers that did
+it, and is undone by itself when the document that stated one is gone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select
+
+from penstock.ledger.graph_names import family
+from penstock.ledger.graph_schema import graph_entities, graph_identifiers
+
+MAX_MEMBERS = 5_000
+"""Rows that merging adds at most; met only by data in which everything shares identifiers."""
+SLICE = 5_000
+
+_Mark = tuple[str, str, str]
+
+
+def merge(connection: Connection, tenant: str, entities: Iterable[int]) -> dict[int, frozenset[int]]:
+    """For each of these entity rows the ids of all rows of its node, itself included."""
+    given = list(dict.fromkeys(entities))
+    parent = {id: id for id in given}
+
+    def root(id: int) -> int:
+        while parent[id] != id:
+            parent[id] = parent[parent[id]]
+            id = parent[id]
+        return id
+
+    asked: set[_Mark] = set()
+    frontier = set(given)
+    while frontier and len(parent) <= len(given) + MAX_MEMBERS:
+        marks = _marks_of(connection, frontier) - asked
+        asked |= marks
+        frontier = set()
+        for bearers in _bearers_of(connection, tenant, marks).values():
+            fresh = bearers - parent.keys()
+            parent.update((id, id) for id in fresh)
+            frontier |= fresh
+            first, *others = sorted(bearers)
+            for id in others:
+                parent[root(id)] = root(first)
+    nodes: dict[int, set[int]] = defaultdict(set)
+    for id in parent:
+        nodes[root(id)].add(id)
+    return {id: frozenset(nodes[root(id)]) for id in given}
+
+
+def _marks_of(connection: Connection, entities: Iterable[int]) -> set[_Mark]:
+    """(family, scheme, value) of every identifier that these rows are stated to have."""
+    e, i = graph_entities.c, graph_identifiers.c
+    marks: set[_Mark] = set()
+    ids = sorted(entities)
+    for start in range(0, len(ids), SLICE):
+        stated = (
+            select(e.type, i.scheme, i.value)
+            .distinct()
+            .join_from(graph_identifiers, graph_entities, e.id == i.entity_id)
+        )
+        rows = connection.execute(stated.where(i.entity_id.in_(ids[start : start + SLICE])))
+        marks.update((family(type), scheme, value) for type, scheme, value in rows)
+    return marks
+
+
+def _bearers_of(connection: Connection, tenant: str, marks: set[_Mark]) -> dict[_Mark, set[int]]:
+    """All rows of the tenant that have these identifiers, by identifier."""
+    e, i = graph_entities.c, graph_identifiers.c
+    bearers: dict[_Mark, set[int]] = defaultdict(set)
+    values = sorted({value for _, _, value in marks})
+    for start in range(0, len(values), SLICE):
+        stated = (
+            select(e.id, e.type, i.scheme, i.value)
+            .distinct()
+            .join_from(graph_identifiers, graph_entities, e.id == i.entity_id)
+            .where(i.value.in_(values[start : start + SLICE]), e.tenant == tenant)
+        )
+        for id, type, scheme, value in connection.execute(stated):
+            if (mark := (family(type), scheme, value)) in marks:
+                bearers[mark].add(id)
+    return bearers

@@ -1,0 +1,72 @@
+"""Entity rows made into the nodes they are read as."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from penstock.ir.knowledge import TYPES
+from penstock.ledger.graph_merge import merge
+from penstock.ledger.graph_schema import graph_entities, graph_identifiers, graph_mentions
+from penstock.ledger.graph_view import Node
+
+RANK = {type: rank for rank, type in enumerate(dict.fromkeys(("Drug", "Condition", "Substance", *TYPES)))}
+"""The more a type tells, the lower; of a node's types the lowest is shown."""
+
+
+def nodes_of(connection: Connection, tenant: str, rows: Collection[int]) -> dict[int, Node]:
+    """The node of each of these entity rows."""
+    groups = merge(connection, tenant, rows)
+    ids = sorted(set().union(*groups.values()))
+    e, i, m = graph_entities.c, graph_identifiers.c, graph_mentions.c
+    entities: Sequence[Row[Any]] = connection.execute(select(e.id, e.key, e.type).where(e.id.in_(ids))).all()
+    by_id = {row.id: row for row in entities}
+    names: dict[int, dict[str, int]] = defaultdict(dict)
+    used = select(m.entity_id, m.name, func.count()).where(m.entity_id.in_(ids)).group_by(m.entity_id, m.name)
+    for id, name, number in connection.execute(used):
+        names[id][name] = number
+    stated: dict[int, set[tuple[str, str]]] = defaultdict(set)
+    given = select(i.entity_id, i.scheme, i.value).distinct().where(i.entity_id.in_(ids))
+    for id, scheme, value in connection.execute(given):
+        stated[id].add((scheme, value))
+    made: dict[frozenset[int], Node] = {}
+    for group in set(groups.values()):
+        number = sum(sum(names[id].values()) for id in group)
+        if len(group) > 1:
+            mentioned = select(func.count(m.document_id.distinct())).where(m.entity_id.in_(sorted(group)))
+            number = connection.execute(mentioned).scalar_one()
+        made[group] = _node([by_id[id] for id in sorted(group)], names, stated, number)
+    return {id: made[group] for id, group in groups.items()}
+
+
+def _node(
+    rows: Sequence[Row[Any]],
+    names: dict[int, dict[str, int]],
+    stated: dict[int, set[tuple[str, str]]],
+    documents: int,
+) -> Node:
+    """A name that only repeats an identifier is shown last, one in capitals after the same in small letters."""
+    used: dict[str, int] = defaultdict(int)
+    bearers: dict[tuple[str, str], int] = defaultdict(int)
+    for row in rows:
+        for name, number in names[row.id].items():
+            used[name] += number
+        for identifier in stated[row.id]:
+            bearers[identifier] += 1
+    spoken = {f"{scheme}:{value}".casefold() for scheme, value in bearers}
+    ordered = sorted(used, key=lambda name: (name.casefold() in spoken, -used[name], name.isupper(), len(name), name))
+    types = sorted({row.type for row in rows}, key=lambda type: (RANK.get(type, len(RANK)), type))
+    return Node(
+        key=min(row.key for row in rows),
+        type=types[0],
+        name=ordered[0] if ordered else rows[0].key,
+        types=tuple(types),
+        names=tuple((name, used[name]) for name in ordered),
+        identifiers=tuple(sorted(bearers)),
+        merged_by=tuple(sorted(identifier for identifier, number in bearers.items() if number > 1)),
+        documents=documents,
+        rows=frozenset(row.id for row in rows),
+    )

@@ -1,0 +1,238 @@
+"""The knowledge graph's read side: find a node, look around it, follow an edge back."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+
+from penstock.errors import NotFound
+from penstock.ir import Locator
+from penstock.ledger.database import Database
+from penstock.ledger.graph_merge import merge
+from penstock.ledger.graph_names import fold
+from penstock.ledger.graph_nodes import RANK, nodes_of
+from penstock.ledger.graph_schema import (
+    graph_claims,
+    graph_documents,
+    graph_entities,
+    graph_evidence,
+    graph_identifiers,
+    graph_mentions,
+)
+from penstock.ledger.graph_view import Edge, Neighbourhood, Node, Trail
+from penstock.ledger.schema import documents
+
+MAX_CLAIMS = 2_000
+"""Claims looked at around one level of nodes, those with the most documents first."""
+MAX_NAMES = 20_000
+"""Names compared with one that nothing is called."""
+
+
+class GraphReader:
+    """Reads one ledger's graph. Everything is asked for one tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, tenant: str, query: str, type: str | None = None) -> list[Node]:
+        """Nodes with this name, identifier (`D008687` or `mesh:D008687`) or key, best known first."""
+        e, i, m = graph_entities.c, graph_identifiers.c, graph_mentions.c
+        scheme, _, rest = query.strip().partition(":")
+        forms = {query.strip(), query.strip().upper(), query.strip().lower()}
+        scoped = {rest, rest.upper(), rest.lower()} - {""}
+        with self._database.read() as connection:
+            rows: set[int] = set()
+            for match in (
+                select(e.id).where(e.tenant == tenant, e.key == query.strip().lower()),
+                select(e.id)
+                .join(graph_identifiers, i.entity_id == e.id)
+                .where(
+                    e.tenant == tenant, or_(i.value.in_(forms), and_(i.scheme == scheme.lower(), i.value.in_(scoped)))
+                ),
+                select(e.id)
+                .join(graph_mentions, m.entity_id == e.id)
+                .where(e.tenant == tenant, m.folded == fold(query)),
+            ):
+                rows.update(connection.execute(match.distinct()).scalars())
+            nodes = set(nodes_of(connection, tenant, sorted(rows)[:MAX_CLAIMS]).values())
+        wanted = [node for node in nodes if type is None or type.casefold() in (t.casefold() for t in node.types)]
+        return sorted(wanted, key=lambda node: (-node.documents, RANK.get(node.type, 99), node.name, node.key))
+
+    def suggest(self, tenant: str, query: str, count: int = 5) -> list[str]:
+        """Names near one that nothing is called: those that contain it, then those spelled alike."""
+        m = graph_mentions.c
+        of_tenant = (
+            select(m.folded, func.min(m.name).label("name"))
+            .join(graph_entities, graph_entities.c.id == m.entity_id)
+            .where(graph_entities.c.tenant == tenant)
+            .group_by(m.folded)
+            .order_by(func.count().desc(), m.folded)
+        )
+        wanted = fold(query)
+        with self._database.read() as connection:
+            within = of_tenant.where(m.folded.contains(wanted, autoescape=True)).limit(count)
+            found = [row.name for row in connection.execute(within)] if wanted else []
+            if len(found) < count:
+                names = {row.folded: row.name for row in connection.execute(of_tenant.limit(MAX_NAMES))}
+                found += [names[near] for near in get_close_matches(wanted, names, count, 0.6)]
+        return list(dict.fromkeys(found))[:count]
+
+    def neighbourhood(self, tenant: str, node: Node, depth: int = 1, limit: int = 50) -> Neighbourhood:
+        """At most `limit` edges within `depth` steps: nearer ones first, then every predicate's best-evidenced.
+
+        Literals (sentences, values) are the object of an edge too, and end there.
+        """
+        edges: dict[str, Edge] = {}
+        centre: Collection[int] = node.rows
+        seen = set(node.rows)
+        left_out = False
+        with self._database.read() as connection:
+            for _ in range(depth):
+                level = self._edges(connection, tenant, self._around(connection, centre), evidence=3)
+                fresh = _varied([edge for edge in level if edge.id not in edges], centre)
+                room = limit - len(edges)
+                left_out = left_out or len(fresh) > room
+                edges.update((edge.id, edge) for edge in fresh[:room])
+                reached = {
+                    row for edge in fresh[:room] for end in (edge.subject, edge.object) if end for row in end.rows
+                }
+                centre = reached - seen
+                seen |= centre
+                if not centre or len(edges) >= limit:
+                    break
+        return Neighbourhood(node, tuple(edges.values()), left_out)
+
+    def edge(self, tenant: str, id: str, evidence: int = 200) -> Edge:
+        """The edge that a claim's id, or a beginning of it that no other has, belongs to, with all its trails.
+
+        Raises NotFound, saying which ids begin like that when there are several.
+        """
+        c = graph_claims.c
+        wanted = id.strip().lower()
+        with self._database.read() as connection:
+            key = self._claim_key(connection, tenant, wanted)
+            columns = (c.subject_id, c.predicate, c.object_id, c.value)
+            claim = connection.execute(select(*columns).where(c.tenant == tenant, c.key == key)).one()
+            rows = merge(connection, tenant, {claim.subject_id, claim.object_id} - {None})
+            target = c.object_id.in_(rows[claim.object_id]) if claim.object_id is not None else c.value == claim.value
+            same = self._claims().where(
+                c.subject_id.in_(rows[claim.subject_id]), c.predicate == claim.predicate, target
+            )
+            (edge,) = self._edges(connection, tenant, connection.execute(same).all(), evidence=evidence)
+        return edge
+
+    def _claim_key(self, connection: Connection, tenant: str, wanted: str) -> str:
+        c = graph_claims.c
+        exact = select(c.key).where(c.tenant == tenant, c.key == wanted)
+        begun = select(c.key).where(c.tenant == tenant, c.key.startswith(wanted, autoescape=True)).limit(6)
+        keys: list[str] = list(connection.execute(exact).scalars()) if wanted else []
+        keys = keys or sorted(connection.execute(begun).scalars() if wanted else ())
+        if len(keys) != 1:
+            problem = f"several begin with it: {', '.join(keys)}" if keys else "no claim has that id"
+            raise NotFound(f"edge {wanted!r}: {problem}", next_step="penstock graph NAME shows edges with their ids")
+        return keys[0]
+
+    def _claims(self) -> Select[Any]:
+        c = graph_claims.c
+        return (
+            select(c.id, c.key, c.subject_id, c.predicate, c.object_id, c.value, func.count().label("weight"))
+            .join(graph_evidence, graph_evidence.c.claim_id == c.id)
+            .group_by(c.id, c.key, c.subject_id, c.predicate, c.object_id, c.value)
+            .order_by(func.count().desc(), c.key)
+            .limit(MAX_CLAIMS)
+        )
+
+    def _around(self, connection: Connection, rows: Collection[int]) -> list[Row[Any]]:
+        """Claims from or to these rows."""
+        c = graph_claims.c
+        ids = sorted(rows)[:MAX_CLAIMS]
+        found: dict[int, Row[Any]] = {}
+        for side in (c.subject_id, c.object_id):
+            found.update((row.id, row) for row in connection.execute(self._claims().where(side.in_(ids))))
+        return list(found.values())
+
+    def _edges(self, connection: Connection, tenant: str, claims: Sequence[Row[Any]], evidence: int) -> list[Edge]:
+        """Claims about the same nodes as one edge each, with up to `evidence` trails of each claim."""
+        ends = {end for claim in claims for end in (claim.subject_id, claim.object_id) if end is not None}
+        nodes = nodes_of(connection, tenant, ends)
+        together: dict[tuple[str, str, str | None, str | None], list[Row[Any]]] = defaultdict(list)
+        for claim in claims:
+            target = nodes[claim.object_id].key if claim.object_id is not None else None
+            together[nodes[claim.subject_id].key, claim.predicate, target, claim.value].append(claim)
+        trails = self._trails(connection, {claim.id: claim.key for claim in claims}, evidence)
+        counts = self._documents_behind(connection, list(together.values()))
+        edges = []
+        for same, number in zip(together.values(), counts, strict=True):
+            keys = tuple(sorted(claim.key for claim in same))
+            first = same[0]
+            edges.append(
+                Edge(
+                    id=keys[0],
+                    claims=keys,
+                    subject=nodes[first.subject_id],
+                    predicate=first.predicate,
+                    object=nodes[first.object_id] if first.object_id is not None else None,
+                    value=first.value,
+                    documents=number,
+                    evidence=tuple(sorted((t for claim in same for t in trails[claim.id]), key=_telling)),
+                )
+            )
+        return edges
+
+    def _documents_behind(self, connection: Connection, groups: Sequence[Sequence[Row[Any]]]) -> list[int]:
+        """How many documents say each group of claims."""
+        p = graph_evidence.c
+        ids = [claim.id for claims in groups for claim in claims]
+        behind: dict[int, set[int]] = defaultdict(set)
+        for claim, document in connection.execute(
+            select(p.claim_id, p.document_id).distinct().where(p.claim_id.in_(ids))
+        ):
+            behind[claim].add(document)
+        return [len(set().union(*(behind[claim.id] for claim in claims))) for claims in groups]
+
+    def _trails(self, connection: Connection, claims: dict[int, str], count: int) -> dict[int, list[Trail]]:
+        """The first `count` evidences of each claim, those with a sentence before those with a field alone."""
+        p, d = graph_evidence.c, graph_documents.c
+        place = func.row_number().over(partition_by=p.claim_id, order_by=(p.start.is_(None), d.doc_id, p.ordinal))
+        columns = (p.chunk_id, p.field, p.start, p.end, p.quote, p.locator, p.attributes)
+        ranked = (
+            select(
+                p.claim_id, d.doc_id, d.generation, d.extractor, d.version, *columns,
+                documents.c.source, documents.c.source_id, documents.c.title, place.label("place"),
+            )
+            .join_from(graph_evidence, graph_documents, d.id == p.document_id)
+            .outerjoin(documents, and_(documents.c.tenant == d.tenant, documents.c.doc_id == d.doc_id))
+            .where(p.claim_id.in_(claims))
+            .subquery()
+        )  # fmt: skip
+        trails: dict[int, list[Trail]] = defaultdict(list)
+        for row in connection.execute(select(ranked).where(ranked.c.place <= count)):
+            values = dict(row._mapping)
+            del values["place"]
+            claim = values.pop("claim_id")
+            values["locator"] = Locator.model_validate_json(values["locator"])
+            values["attributes"] = json.loads(values["attributes"] or "{}")
+            trails[claim].append(Trail(claim=claims[claim], **values))
+        return trails
+
+
+def _varied(edges: Iterable[Edge], centre: Collection[int]) -> list[Edge]:
+    """Every predicate's (and direction's) best-evidenced edge first, then every one's second, and so on."""
+    kinds: dict[tuple[str, bool], list[Edge]] = defaultdict(list)
+    for edge in edges:
+        kinds[edge.predicate, bool(edge.subject.rows & set(centre))].append(edge)
+    ranked = []
+    for kind, alike in kinds.items():
+        alike.sort(key=lambda edge: (-edge.documents, edge.object.name if edge.object else edge.value or "", edge.id))
+        ranked += [(place, kind, edge) for place, edge in enumerate(alike)]
+    return [edge for _, _, edge in sorted(ranked, key=lambda one: (one[0], one[1], one[2].id))]
+
+
+def _telling(trail: Trail) -> tuple[bool, str, str, int]:
+    """Sentences before bare fields."""
+    return trail.start is None, trail.doc_id, trail.field or "", trail.start or 0
