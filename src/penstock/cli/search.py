@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from penstock.retrieval.hybrid import QueryEmbedder, SearchHit, SearchResult
     from penstock.settings import Settings
+    from penstock.stores.search_filters import Filters
 
 EmbedderOf = Callable[["Settings"], "QueryEmbedder | None"]
 """What embeds queries under these settings; None: nothing does."""
@@ -43,23 +44,18 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Search what has been indexed: by words, and by meaning where there are vectors."""
-        from penstock.errors import PenstockError, UsageError
         from penstock.settings import load_settings
         from penstock.stores.search_filters import Filters
 
-        try:
-            settings = load_settings()
-            filters = Filters(
-                sources=tuple(source or ()),
-                kinds=tuple(kind or ()),
-                since=since,
-                until=until,
-                metadata=_conditions(where or []),
-            )
-            result = _search(settings, embedder_of, query, tenant or settings.tenant, k, filters, documents)
-        except PenstockError as error:
-            print(f"error: {error.message}", *_fix(error.next_step), sep="\n", file=sys.stderr)
-            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        settings = load_settings()
+        filters = Filters(
+            sources=tuple(source or ()),
+            kinds=tuple(kind or ()),
+            since=since,
+            until=until,
+            metadata=_conditions(where or []),
+        )
+        result = _search(settings, embedder_of, query, tenant or settings.tenant, k, filters, documents)
         if as_json:
             _print_json(result)
         else:
@@ -72,7 +68,7 @@ def _search(
     query: str,
     tenant: str,
     k: int,
-    filters: Any,
+    filters: Filters,
     documents: bool,
 ) -> SearchResult:
     from penstock.retrieval.hybrid import HybridSearch, SearchResult
@@ -95,10 +91,6 @@ def _conditions(where: list[str]) -> dict[str, tuple[str | int | float | bool, .
             raise UsageError(f"--where {condition!r}: write NAME=VALUE")
         conditions[name] = (*conditions.get(name, ()), value)
     return conditions
-
-
-def _fix(next_step: str) -> list[str]:
-    return [f"    fix: {next_step}"] if next_step else []
 
 
 def _print_json(result: SearchResult) -> None:

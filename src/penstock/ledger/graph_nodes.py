@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from penstock.ir.knowledge import TYPES
 from penstock.ledger.graph_merge import merge
@@ -22,8 +21,8 @@ def nodes_of(connection: Connection, tenant: str, rows: Collection[int]) -> dict
     groups = merge(connection, tenant, rows)
     ids = sorted(set().union(*groups.values()))
     e, i, m = graph_entities.c, graph_identifiers.c, graph_mentions.c
-    entities: Sequence[Row[Any]] = connection.execute(select(e.id, e.key, e.type).where(e.id.in_(ids))).all()
-    by_id = {row.id: row for row in entities}
+    found = connection.execute(select(e.id, e.key, e.type).where(e.id.in_(ids)))
+    entities = {id: (id, key, type) for id, key, type in found}
     names: dict[int, dict[str, int]] = defaultdict(dict)
     used = select(m.entity_id, m.name, func.count()).where(m.entity_id.in_(ids)).group_by(m.entity_id, m.name)
     for id, name, number in connection.execute(used):
@@ -38,12 +37,12 @@ def nodes_of(connection: Connection, tenant: str, rows: Collection[int]) -> dict
         if len(group) > 1:
             mentioned = select(func.count(m.document_id.distinct())).where(m.entity_id.in_(sorted(group)))
             number = connection.execute(mentioned).scalar_one()
-        made[group] = _node([by_id[id] for id in sorted(group)], names, stated, number)
+        made[group] = _node([entities[id] for id in sorted(group)], names, stated, number)
     return {id: made[group] for id, group in groups.items()}
 
 
 def _node(
-    rows: Sequence[Row[Any]],
+    rows: Sequence[tuple[int, str, str]],
     names: dict[int, dict[str, int]],
     stated: dict[int, set[tuple[str, str]]],
     documents: int,
@@ -51,22 +50,23 @@ def _node(
     """A name that only repeats an identifier is shown last, one in capitals after the same in small letters."""
     used: dict[str, int] = defaultdict(int)
     bearers: dict[tuple[str, str], int] = defaultdict(int)
-    for row in rows:
-        for name, number in names[row.id].items():
+    for id, _, _ in rows:
+        for name, number in names[id].items():
             used[name] += number
-        for identifier in stated[row.id]:
+        for identifier in stated[id]:
             bearers[identifier] += 1
     spoken = {f"{scheme}:{value}".casefold() for scheme, value in bearers}
     ordered = sorted(used, key=lambda name: (name.casefold() in spoken, -used[name], name.isupper(), len(name), name))
-    types = sorted({row.type for row in rows}, key=lambda type: (RANK.get(type, len(RANK)), type))
+    types = sorted({type for _, _, type in rows}, key=lambda type: (RANK.get(type, len(RANK)), type))
+    key = min(key for _, key, _ in rows)
     return Node(
-        key=min(row.key for row in rows),
+        key=key,
         type=types[0],
-        name=ordered[0] if ordered else rows[0].key,
+        name=ordered[0] if ordered else key,
         types=tuple(types),
         names=tuple((name, used[name]) for name in ordered),
         identifiers=tuple(sorted(bearers)),
         merged_by=tuple(sorted(identifier for identifier, number in bearers.items() if number > 1)),
         documents=documents,
-        rows=frozenset(row.id for row in rows),
+        rows=frozenset(id for id, _, _ in rows),
     )

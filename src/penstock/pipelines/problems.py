@@ -100,7 +100,11 @@ def _wrong_value(key: str, details: Sequence[ErrorDetails]) -> tuple[str, str]:
     if value is None or any(detail.get("ctx", {}).get("actual_length") == 0 for detail in details):
         return f"{key!r} is empty", "give it a value or delete the key"
     if len(wanted) == len(details):
-        fix = f'put it in quotes: {key}: "{value}"' if "text" in wanted and isinstance(value, int | float) else ""
+        fix = ""
+        if "text" in wanted and isinstance(value, int | float):
+            fix = f'put it in quotes: "{_shown(value)}"'
+        elif "a list" in wanted and isinstance(value, str):
+            fix = f"write {key}: [{value}]"
         return f"{key!r} must be {' or '.join(dict.fromkeys(wanted))}, which {_shown(value)} is not", fix
     said = [_refusal(key, detail) for detail in details]
     return "; ".join(dict.fromkeys(message for message, _ in said)), next((fix for _, fix in said if fix), "")

@@ -1,7 +1,7 @@
 """A YAML file of the user's as plain values, each with its place in the file.
 
 YAML as YAML 1.1 has it, less what can hurt or surprise: no anchors, aliases or merge keys (a few bytes of them grow to
-megabytes), no tags beyond the plain scalars', no repeated keys, keys are text, dates stay text, one document a file,
+megabytes), no tags beyond the plain scalars', no repeated keys, keys are text, dates and 1:30 stay text, one document a file,
 at most MAX_BYTES, MAX_NODES and MAX_DEPTH.
 """
 
@@ -160,6 +160,8 @@ class _Builder:
             return [self._value(child, (*loc, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, loc)
+        if ":" in node.value:  # YAML 1.1 reads 1:30 as ninety, and a long one in quadratic time
+            return node.value
         try:
             return self._composer.construct_object(node)
         except (ValueError, KeyError):

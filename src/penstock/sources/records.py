@@ -28,7 +28,8 @@ _QUOTE, _OPENS = ord('"'), frozenset(b"{[")
 _RECORDS = rb"PubmedArticle|PubmedBookArticle|article"
 _MARK = re.compile(rb"<!--|<!\[CDATA\[|<\?|<(" + _RECORDS + rb")(?=[\s/>])|</(" + _RECORDS + rb")\s*>")
 _UNTIL = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
-_END_OF_FILE = re.compile(rb"</[\w:.-]+\s*>(?:\s|<!--.*?-->|<\?.*?\?>)*\Z", re.DOTALL)
+_ROOT = re.compile(rb"<!--|<\?|<([A-Za-z_][\w:.-]*)[\s/>]")
+_AFTER_ROOT = re.compile(rb"\s*>(?:\s|<!--.*?-->|<\?.*?\?>)*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ class _Window:
         if self.keep is not None and position - self.keep > self._limit:
             self.keep = None
         low = max(self.start, position - _TAIL if self.keep is None else min(self.keep, position))
-        chunk = next(self._chunks, b"")
-        self.bytes = self.bytes[low - self.start :] + chunk
+        chunk = next(self._chunks, None)
+        self.bytes = self.bytes[low - self.start :] + (chunk or b"")
         self.at, self.start = position - low, low
-        return bool(chunk)
+        return chunk is not None
 
     def cut(self, start: int, end: int, *, nested: bool = False, fault: str = "") -> Slice:
         if start < self.start or end - start > self._limit:
@@ -197,15 +198,19 @@ def split_xml(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
     window = _Window(chunks, limit)
     window.keep = None
     opened: tuple[int, bytes] | None = None
+    root, until = b"", b""
     found = False
-    until = b""
     while True:
         if until:
             end = window.bytes.find(until, window.at)
             if end >= 0:
                 window.at, until = end + len(until), b""
                 continue
-        elif mark := _MARK.search(window.bytes, window.at):
+        elif not root and (mark := _ROOT.search(window.bytes, window.at)):
+            root, until = mark.group(1) or b"", _UNTIL.get(mark.group(), b"")
+            window.at = mark.start() if root else mark.end()
+            continue
+        elif root and (mark := _MARK.search(window.bytes, window.at)):
             at = window.start + mark.start()
             window.at = mark.end()
             name, closed = mark.group(1), mark.group(2)
@@ -224,5 +229,10 @@ def split_xml(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
             break
     if opened:
         yield window.cut(opened[0], window.end, nested=True, fault="truncated")
-    elif found and not _END_OF_FILE.search(window.bytes):
+    elif found and not _ends_with(window.bytes, root):
         yield Slice(window.start, window.bytes, True, "truncated")
+
+
+def _ends_with(tail: bytes, root: bytes) -> bool:
+    at = tail.rfind(b"</" + root)
+    return at >= 0 and _AFTER_ROOT.match(tail, at + 2 + len(root)) is not None

@@ -102,7 +102,7 @@ _PROLOG = re.compile(
 )
 _HTML = re.compile(rb"(?:\s|<!--.*?-->)*+<!doctype\s+html\b", re.IGNORECASE | re.DOTALL)
 _HTML_TAGS = frozenset(
-    b"a b body br center div dl font footer form h1 h2 h3 h4 head header hr html i img main meta nav ol p pre script"
+    b"a article b body br center div dl font footer form h1 h2 h3 h4 head header hr html i img main meta nav ol p pre script"
     b" section span style table title ul".split()
 )
 _XML = re.compile(rb"<\?xml\b|<!", re.IGNORECASE)
@@ -111,7 +111,7 @@ _MAIL = re.compile(
     rb"(?:[\w-]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n)*?(?:Received|MIME-Version|Message-ID|From):", re.I
 )
 _JSON = re.compile(rb'\{\s*(?:["}]|\Z)|\[\s*(?:["{\[\]]|\Z)')
-_LINE_OF_JSON = re.compile(rb"\s*+\{[^\r\n]*+\}[ \t]*+\r?\n\s*+\{")
+_LINE_OF_JSON = re.compile(rb"\s*+\{[^\r\n]*\}[ \t]*+\r?\n\s*+\{")
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1b\x85"))
 _XML_ROOTS = {b"article": "jats-article", b"PubmedArticle": "pubmed-article", b"PubmedBookArticle": "pubmed-book"}
 _OTHER_ROOTS = {
@@ -218,7 +218,8 @@ def _markup(start: bytes, name: str, charset: str, *, wide: bool) -> Look:
     root = found.group(2) if found else b""
     if root.lower() == b"html" or _HTML.match(start):
         return Look("html", None, charset)
-    if root not in _XML_ROOTS and not start.startswith(b"<?xml"):
+    record = _XML_ROOTS.get(root) if root != b"article" or b"<front" in start else None
+    if record is None and not start.startswith(b"<?xml"):
         if name.endswith((".md", ".markdown", ".txt", ".html", ".htm")):
             return _plain(name, charset)
         if root.lower() in _HTML_TAGS:
@@ -229,9 +230,8 @@ def _markup(start: bytes, name: str, charset: str, *, wide: bool) -> Look:
     if declared and not charset:
         stated = declared.group(1).decode().lower()
         charset = "" if stated in ("utf-8", "us-ascii", "ascii") else stated
-    if root in _XML_ROOTS:
-        kind = _XML_ROOTS[root]
-        return Look("xml" if kind == "jats-article" and b"<front" not in start else kind, None, charset)
+    if record or root == b"article":
+        return Look(record or "xml", None, charset)
     if root == b"document" and b"urn:hl7-org:v3" in start[:4096]:
         return Look("spl", None, charset)
     return Look(_OTHER_ROOTS.get(root, "xml"), None if wide else "xml", charset)

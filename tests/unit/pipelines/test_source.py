@@ -31,8 +31,9 @@ def test_a_place_that_is_not_there_is_the_innermost_one_around_it() -> None:
     assert file.position(("a", "int", "b")) == (2, 6)
 
 
-def test_dates_and_merge_keys_stay_text() -> None:
-    assert parse("f.yaml", b"a: 2024-01-02\n<<: {b: 1}\n").value == {"a": "2024-01-02", "<<": {"b": 1}}
+def test_dates_clock_times_and_merge_keys_stay_text() -> None:
+    value = parse("f.yaml", b"a: 2024-01-02\nb: 1:30\n<<: {c: 1}\n").value
+    assert value == {"a": "2024-01-02", "b": "1:30", "<<": {"c": 1}}
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_taken() -> None:

@@ -265,7 +265,7 @@ def test_concepts_with_a_low_score_are_left_out() -> None:
 
 
 def test_a_cited_registration_number_is_a_study() -> None:
-    cited = claim(extract(paper()), "cites", "NCT90000001")
+    cited = claim(extract(paper()), "cites", "nct:NCT90000001")
     assert cited.object is not None
     assert cited.object.startswith("Study:")
 

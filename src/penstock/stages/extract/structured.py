@@ -9,38 +9,18 @@ from itertools import islice, product
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Option
 
-from penstock.ir import Document, Evidence, Field, Identifier, Knowledge, Locator, StageContext
+from penstock.ir import Evidence, Field, Identifier, Knowledge, Locator, StageContext
 from penstock.stages.contracts import Extractable
 from penstock.stages.extract.gather import Gathering
+from penstock.stages.extract.naming import (
+    DRUG_TYPES,
+    SCHEMES,
+    descriptor_type,
+    document_type,
+    heading_length,
+    spoken,
+)
 from penstock.stages.extract.quoting import MAX_QUOTE, Quotes
-
-_TYPE_OF_KIND = {
-    "clinicaltrials-study": "Study",
-    "openalex-work": "Publication",
-    "jats-article": "Publication",
-    "pubmed-article": "Publication",
-    "openfda-drug-label": "Label",
-}
-_SCHEMES = {
-    "Study": frozenset({"nct", "eudract", "ctis", "isrctn"}),
-    "Publication": frozenset({"doi", "pmid", "pmcid", "openalex"}),
-    "Label": frozenset({"spl-set-id"}),
-    "Page": frozenset({"url"}),
-}
-_DRUG_TYPES = frozenset({"drug", "biological", "combination_product", "dietary_supplement"})
-
-# Qualifiers that MeSH allows only with diseases, and only with chemicals and drugs.
-_OF_CONDITIONS = frozenset(
-    {"complications", "diagnosis", "drug therapy", "epidemiology", "etiology", "prevention & control"}
-)
-_OF_DRUGS = frozenset({"administration & dosage", "pharmacokinetics", "pharmacology", "therapeutic use"})
-
-# What a drug's name ends in when it names a salt, and what is then left when the salt is all there is to it.
-_SALTS = frozenset(
-    "acetate besylate bromide calcium chloride citrate fumarate hydrobromide hydrochloride magnesium maleate mesylate "
-    "nitrate phosphate potassium sodium succinate sulfate tartrate tosylate".split()
-)
-_NO_BASES = frozenset("aluminum ammonium calcium ferric ferrous iron lithium magnesium potassium sodium zinc".split())
 
 _LABEL_PROSE = {
     "indication": "indicated_for",
@@ -49,18 +29,6 @@ _LABEL_PROSE = {
     "adverse_reaction": "has_adverse_reaction",
     "interaction": "has_interaction",
 }
-_HEADINGS = (
-    "INDICATIONS AND USAGE",
-    "INDICATIONS & USAGE",
-    "INDICATIONS",
-    "CONTRAINDICATIONS",
-    "WARNINGS AND PRECAUTIONS",
-    "WARNINGS",
-    "PRECAUTIONS",
-    "ADVERSE REACTIONS",
-    "DRUG INTERACTIONS",
-    "BOXED WARNING",
-)
 
 
 class StructuredExtractor:
@@ -107,7 +75,7 @@ class _Reading:
                 self._fields[field.name].append(field)
         self._cited: set[Identifier] = set()
         self.gathering = Gathering()
-        self._type = _document_type(document)
+        self._type = document_type(document)
         self._self = self._document_entity()
 
     def study(self) -> None:
@@ -116,7 +84,7 @@ class _Reading:
         conditions = self._named("condition", "Condition", "studies")
         drugs = []
         for field in self._fields["intervention"]:
-            drug = field.attributes.get("type", "").lower() in _DRUG_TYPES and "placebo" not in field.value.lower()
+            drug = field.attributes.get("type", "").lower() in DRUG_TYPES and "placebo" not in field.value.lower()
             key = self._related(field, "Drug" if drug else "Concept", "tests")
             if drug:
                 drugs.append((key, field))
@@ -169,7 +137,7 @@ class _Reading:
             qualifiers[field.value].update(part.strip() for part in listed)
         for field in self._fields["mesh"]:
             if self._type != "Study" or field.attributes.get("about") not in ("condition", "intervention"):
-                self._related(field, _descriptor_type(field, qualifiers[field.value]), "about")
+                self._related(field, descriptor_type(field, qualifiers[field.value]), "about")
         for field in self._fields["chemical"]:
             self._related(field, "Substance", "about")
         for name in ("concept", "keyword"):
@@ -201,7 +169,7 @@ class _Reading:
         for reference in islice(self._document.references, self._options.limit):
             evidence = Evidence(
                 field="cites",
-                quote=(reference.text or _spoken(reference.identifiers))[:MAX_QUOTE],
+                quote=(reference.text or spoken(reference.identifiers))[:MAX_QUOTE],
                 locator=reference.locator or Locator(payload=self._document.provenance.payload),
             )
             if reference.identifiers:
@@ -209,7 +177,7 @@ class _Reading:
 
     def _document_entity(self) -> str:
         document = self._document
-        own = [one for one in document.identifiers if one.scheme in _SCHEMES[self._type]]
+        own = [one for one in document.identifiers if one.scheme in SCHEMES[self._type]]
         if not own:
             own = [Identifier(scheme="source", value=f"{document.source}:{document.source_id}")]
         first = next((block for block in document.blocks if block.kind == "title"), None) or next(
@@ -222,7 +190,7 @@ class _Reading:
 
     def _entity(self, field: Field, type: str) -> str:
         identifiers = field.identifiers
-        apart = _spoken(identifiers) if type == "Person" else ""
+        apart = spoken(identifiers) if type == "Person" else ""
         evidence = self._quotes.of_field(field)
         return self.gathering.entity(
             type, field.value[:MAX_QUOTE], identifiers=identifiers, evidence=evidence, apart=apart
@@ -250,56 +218,27 @@ class _Reading:
     def _worded(self, prose: Field) -> Iterator[tuple[int, int]]:
         """The sentences of a label's section, its own printed heading left out."""
         for start, end in self._quotes.sentences_of(prose):
-            begin = start + _heading_length(self._document.text[start:end])
+            begin = start + heading_length(self._document.text[start:end])
             if end - begin > 2:
                 yield begin, end
 
     def _cite(self, text: str, identifiers: tuple[Identifier, ...], evidence: Evidence) -> None:
         """A work is known by its identifiers; one that a field and the list of references both name is taken once."""
         trials = tuple(one for one in identifiers if one.scheme == "nct")
-        works = tuple(one for one in identifiers if one.scheme in _SCHEMES["Publication"])
+        works = tuple(one for one in identifiers if one.scheme in SCHEMES["Publication"])
         own = works or trials
         if not own or self._cited.intersection(own):
             return
         self._cited.update(own)
         name = " ".join(text.split())[:MAX_QUOTE]
         if not name or any(name.casefold().endswith(one.value.casefold()) for one in own):
-            name = _spoken(own)
+            name = spoken(own)
         type = "Publication" if works else "Study"
-        cited = self.gathering.entity(type, name, identifiers=own, evidence=evidence, apart=_spoken(own))
+        cited = self.gathering.entity(type, name, identifiers=own, evidence=evidence, apart=spoken(own))
         self.gathering.claim(self._self, "cites", evidence, object=cited)
 
     def _all(self, name: str) -> str:
         return ", ".join(dict.fromkeys(field.value for field in self._fields[name]))
-
-
-def _document_type(document: Document) -> str:
-    """By kind; a page or file that states a publication's identifier is that publication."""
-    known = _TYPE_OF_KIND.get(document.kind)
-    if known is not None:
-        return known
-    stated = {one.scheme for one in document.identifiers}
-    return "Publication" if stated & {"doi", "pmid", "pmcid"} else "Page"
-
-
-def _descriptor_type(field: Field, qualifiers: set[str]) -> str:
-    """What a MeSH descriptor is, as far as its document shows: by `about`, else by the qualifiers it bears there."""
-    about = {"condition": "Condition", "intervention": "Drug"}.get(field.attributes.get("about", ""))
-    if about is not None:
-        return about
-    if qualifiers & _OF_CONDITIONS:
-        return "Condition"
-    return "Drug" if qualifiers & _OF_DRUGS else "Concept"
-
-
-def _base(name: str) -> str | None:
-    """The drug of which `name` is a salt: `metformin` for `Metformin Hydrochloride`; None when it names no salt."""
-    words = name.split()
-    while len(words) > 1 and words[-1].lower() in _SALTS:
-        words.pop()
-    if len(words) == len(name.split()) or words[0].lower() in _NO_BASES or "and" in words:
-        return None
-    return " ".join(words)
 
 
 def _works_at(author: Field, affiliation: Field) -> bool:
@@ -313,17 +252,3 @@ def _score(field: Field) -> float:
         return float(field.attributes.get("score", "1"))
     except ValueError:
         return 0.0
-
-
-def _spoken(identifiers: tuple[Identifier, ...]) -> str:
-    """The first identifier as `scheme:value`, or nothing."""
-    return f"{identifiers[0].scheme}:{identifiers[0].value}" if identifiers else ""
-
-
-def _heading_length(sentence: str) -> int:
-    """How many characters a printed heading such as `1 INDICATIONS AND USAGE` takes at a sentence's start."""
-    rest = sentence.lstrip("0123456789. ")
-    for heading in _HEADINGS:
-        if rest.startswith(heading) and not rest[len(heading) : len(heading) + 1].isalnum():
-            return len(sentence) - len(rest[len(heading) :].lstrip(" :.-"))
-    return 0
