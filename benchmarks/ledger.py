@@ -1,6 +1,6 @@
 """What the ledger and the runner cost: workload P against a bare loop, CPU seconds, in one process.
 
-    python -m benchmarks.ledger [--documents 2000] [--url postgresql://…]
+python -m benchmarks.ledger [--documents 2000] [--url postgresql://…]
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def main() -> None:
             assert c.execute(select(func.count()).where(jobs.c.status == "done")).scalar_one() == n
         written = sqlite3.connect(root / "home/plain.db").execute("SELECT count(*) FROM chunks").fetchone()[0]
         assert written == expected, written
-        print(f"penstock, plain table:  {cpu:6.2f} CPU s {wall:6.2f} s   {cpu / base[1]:.2f} × per document, {cpu / base[64]:.2f} × per 64")
+        print(
+            f"penstock, plain table:  {cpu:6.2f} CPU s {wall:6.2f} s   {cpu / base[1]:.2f} × per document, {cpu / base[64]:.2f} × per 64"
+        )
         for stage in report.stages:  # type: ignore[attr-defined]
             print(f"    {stage.stage:8} {stage.seconds:6.2f} s")
         again, wall, report = measured(lambda: run(root / "corpus"))

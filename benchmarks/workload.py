@@ -15,7 +15,19 @@ import numpy as np
 from pydantic import BaseModel
 
 from benchmarks.bare import DIMENSION, split, vector
-from penstock.ir import Block, Chunk, Document, IndexReceipt, Locator, Origin, Provenance, RawPayload, Request, StageContext, Vectors
+from penstock.ir import (
+    Block,
+    Chunk,
+    Document,
+    IndexReceipt,
+    Locator,
+    Origin,
+    Provenance,
+    RawPayload,
+    Request,
+    StageContext,
+    Vectors,
+)
 from penstock.stages.contracts import Indexable
 
 WORDS = [f"{a}{b}{c}" for a in "bdfglmnprst" for b in "aeiou" for c in ("n", "r", "st", "lo", "mi", "ta")]
@@ -88,7 +100,10 @@ class HashEmbedder:
 
     def execute(self, items: Sequence[tuple[StageContext, list[Chunk]]]) -> list[Vectors]:
         return [
-            Vectors(self.model, np.stack([vector(c.text) for c in chunks]) if chunks else np.zeros((0, DIMENSION), np.float32))
+            Vectors(
+                self.model,
+                np.stack([vector(c.text) for c in chunks]) if chunks else np.zeros((0, DIMENSION), np.float32),
+            )
             for _, chunks in items
         ]
 
@@ -104,8 +119,12 @@ class PlainTable:
 
         self._db = sqlite3.connect(self.path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS documents (doc_id TEXT PRIMARY KEY, generation INT, token INT) WITHOUT ROWID")
-        self._db.execute("CREATE TABLE IF NOT EXISTS chunks (id INTEGER PRIMARY KEY, doc_id TEXT, ordinal INT, text TEXT, vector BLOB)")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS documents (doc_id TEXT PRIMARY KEY, generation INT, token INT) WITHOUT ROWID"
+        )
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS chunks (id INTEGER PRIMARY KEY, doc_id TEXT, ordinal INT, text TEXT, vector BLOB)"
+        )
         self._db.execute("CREATE INDEX IF NOT EXISTS chunks_by_document ON chunks (doc_id)")
 
     def store_id(self) -> str:
@@ -125,10 +144,15 @@ class PlainTable:
         }
         assert all((ctx.generation, ctx.token) >= known.get(ctx.doc_id, (0, 0)) for ctx, _ in items)
         self._db.executemany("DELETE FROM chunks WHERE doc_id = ?", [(doc,) for doc in known])
-        self._db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", [(ctx.doc_id, ctx.generation, ctx.token) for ctx, _ in items])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
+            [(ctx.doc_id, ctx.generation, ctx.token) for ctx, _ in items],
+        )
         self._db.executemany("INSERT INTO chunks (doc_id, ordinal, text, vector) VALUES (?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")
         return [
-            IndexReceipt(store="plain", generation=ctx.generation, token=ctx.token, chunks=len(i.chunks), vectors=len(i.chunks))
+            IndexReceipt(
+                store="plain", generation=ctx.generation, token=ctx.token, chunks=len(i.chunks), vectors=len(i.chunks)
+            )
             for ctx, i in items
         ]

@@ -2,7 +2,7 @@
 
 XML that lost its declarations on the way is read as leniently as the record deserves: a character entity that HTML
 names stands for its characters, a prefix that nobody declared is part of the name. HTML is decoded by its byte order
-mark, else as it declares, else as UTF-8, else as Windows-1252.
+mark, else as it declares, else as UTF-8, else as Windows-1252; the end tag of <html> is ignored, as browsers do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def resolve(content: bytes, locator: Locator, *, html: bool = False) -> str:
     if locator.pointer is not None:
         value = _point(_json(content), locator.pointer)
     elif locator.xpath is not None:
-        value = _evaluate(_html(content) if html else _xml(content), locator.xpath)
+        value = _value(content, locator.xpath, html)
     else:
         return _storable(content[locator.start : locator.end].decode("utf-8"))
     return _storable(value[locator.start or 0 : locator.end])
@@ -66,6 +66,11 @@ def _evaluate(root: Any, xpath: str) -> str:
     return " ".join(value.split())
 
 
+@lru_cache(maxsize=64)
+def _value(content: bytes, xpath: str, html: bool) -> str:
+    return _evaluate(_html(content) if html else _xml(content), xpath)
+
+
 def _storable(text: str) -> str:
     return re.sub("[\x00\ud800-\udfff]", "\ufffd", text)
 
@@ -93,15 +98,25 @@ def _xml(content: bytes) -> Any:
 @lru_cache(maxsize=4)
 def _html(content: bytes) -> Any:
     declared = _DECLARED.search(content[:4096])
-    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        text = content.decode("utf-16", "replace")
-    elif content.startswith(BOM_UTF8):
-        text = content[3:].decode("utf-8", "replace")
-    elif declared and declared[1].lower() not in (b"iso-8859-1", b"latin1", b"us-ascii", b"ascii", b"utf-16"):
-        text = content.decode(declared[1].decode(), "replace")
+    name = declared[1].decode().lower() if declared else ""
+    for mark, encoding in ((BOM_UTF16_LE, "utf-16"), (BOM_UTF16_BE, "utf-16"), (BOM_UTF8, "utf-8-sig")):
+        if content.startswith(mark):
+            name = encoding
+    if name in ("iso-8859-1", "latin1", "us-ascii", "ascii"):
+        name = "cp1252"
+    if not name:
+        text = _sniffed(content)
     else:
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError:
-            text = content.decode("cp1252", "replace")
+        text = content.decode(name, "surrogateescape" if name.startswith("utf-8") else "replace")
+    text = _storable(re.sub(r"</html\s*>", "", text, flags=re.I))
     return lxml.html.document_fromstring(text.encode(), parser=lxml.html.HTMLParser(encoding="utf-8"))
+
+
+def _sniffed(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        sound = content[: error.start]
+        return content.decode(
+            "cp1252" if sound.isascii() else "utf-8", "replace" if sound.isascii() else "surrogateescape"
+        )

@@ -85,7 +85,8 @@ class App:
 
     def guard(self, stage: Stage) -> Guard | None:
         """What wraps the stage's calls; None where every request is guarded instead."""
-        assert stage.contract is not None and isinstance(stage.policy, Policy)
+        assert stage.contract is not None
+        assert isinstance(stage.policy, Policy)
         needs = self.catalogue.load(stage.contract.name, stage.implementation).needs
         return None if "http" in needs else Guard(stage.policy, stage.name)
 
@@ -143,20 +144,17 @@ class _Services(Mapping[str, object]):
         return len(self.NAMES)
 
     def _http(self) -> object:
+        """Guarded by the stage's policy; what the operator configured may be anywhere, the rest is public."""
+        from penstock.resilience.http import Http
+
         assert isinstance(self._stage.policy, Policy)
-        return _Http(self._stage.policy, self._stage.name)
-
-
-class _Http:
-    """The `http` service: guarded transports under the stage's policy. httpx is imported when one is asked for."""
-
-    def __init__(self, policy: Policy, name: str) -> None:
-        self._policy, self._name = policy, name
-
-    def transport(self) -> Any:
-        from penstock.resilience.http import GuardedTransport
-
-        return GuardedTransport(self._policy, self._name)
+        configured = (self._app.settings.embed_url, str(getattr(self._stage.options, "url", "") or ""))
+        return Http(
+            self._stage.policy,
+            self._stage.policy_name or self._stage.name,
+            origins=[url for url in configured if url],
+            retry_posts=self._stage.type == "EmbedStage",
+        )
 
 
 def open_app(**overrides: object) -> App:

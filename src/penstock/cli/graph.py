@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from penstock.errors import UsageError
+from penstock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,15 +68,13 @@ def graph(
         _say(console, f"{len(nodes) - len(around)} more are called so: {more}; choose with --type", "dim")
 
 
-def _miss(reader: GraphReader, tenant: str, name: str, type: str | None, as_json: bool) -> None:
+def _miss(reader: GraphReader, tenant: str, name: str, type: str | None, as_json: bool) -> NoReturn:
     near = reader.suggest(tenant, name)
     if as_json:
         _print_json({"nodes": [], "suggestions": near})
-    else:
-        kind = f"{type} " if type else ""
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        sys.stderr.write(f"no {kind}in the graph is called {name!r}{hint}\n")
-    raise typer.Exit(NOT_FOUND)
+        raise typer.Exit(NOT_FOUND)
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    raise NotFound(f"{f'no {type}' if type else 'nothing'} in the graph is called {name!r}{hint}")
 
 
 def _tree(around: Neighbourhood) -> Tree:
@@ -88,8 +86,9 @@ def _tree(around: Neighbourhood) -> Tree:
     places = {around.node.key: tree}
     branches: dict[tuple[str, str, bool], Tree] = {}
     for edge in around.edges:
-        forward = edge.subject.key in places
-        here = edge.subject if forward or edge.object is None else edge.object
+        ends = [end for end in (edge.subject, edge.object) if end is not None and end.key in places]
+        here = min(ends, key=lambda end: list(places).index(end.key))
+        forward = here.key == edge.subject.key
         other = edge.object if forward else edge.subject
         kind = (here.key, edge.predicate, forward)
         if kind not in branches:

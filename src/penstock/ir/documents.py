@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Literal, Self
 
+from pydantic import Field as Extra
 from pydantic import model_validator
 
 from penstock.ir.model import Record, Text
@@ -110,7 +111,7 @@ class Field(Record):
     name: str
     value: Text
     identifiers: tuple[Identifier, ...] = ()
-    attributes: dict[str, Text] = {}
+    attributes: dict[str, Text] = Extra(default_factory=dict)
     locator: Locator
 
 
@@ -150,7 +151,8 @@ class Document(Record):
             if not last <= block.start <= block.end <= size:
                 raise ValueError(f"block [{block.start}, {block.end}) is out of order or outside the text (0..{size})")
             last = block.end
-        for part in (*self.sections, *self.tables, *self.figures):
+        parts: tuple[Section | Table | Figure, ...] = (*self.sections, *self.tables, *self.figures)
+        for part in parts:
             if not 0 <= part.start <= part.end <= size:
                 raise ValueError(f"{type(part).__name__} [{part.start}, {part.end}) is outside the text (0..{size})")
         return self

@@ -24,7 +24,7 @@ NAMES: dict[str, str] = {
     "warning": "a warning of the label, in prose; attributes: type (boxed, precaution)",
     "adverse_reaction": "adverse reactions, in prose",
     "interaction": "drug interactions, in prose",
-    "mesh": "a MeSH descriptor; identifiers: mesh; attributes: major (yes), qualifiers, about (condition, intervention)",
+    "mesh": "a MeSH descriptor; identifiers: mesh; attributes: major (yes), qualifiers, about (condition…)",
     "keyword": "an author's or curator's keyword",
     "concept": "a concept, topic or keyword a catalogue assigned; identifiers: openalex, wikidata; attributes: score",
     "chemical": "a registered substance; identifiers: cas, mesh",

@@ -170,9 +170,7 @@ class Batches:
         with self._db.write() as connection:
             now = clock(connection)
             ours = and_(submissions.c.id == listing.submission, submissions.c.token == listing.token)
-            connection.execute(
-                update(submissions).where(ours).values(status="listed", runner_id=None, listed_at=now)
-            )
+            connection.execute(update(submissions).where(ours).values(status="listed", runner_id=None, listed_at=now))
             filling = and_(batches.c.submission_id == listing.submission, batches.c.status == "filling")
             connection.execute(update(batches).where(filling).values(status="queued"))
 
@@ -182,13 +180,10 @@ class Batches:
             connection.execute(update(submissions).where(ours).values(runner_id=None))
 
     def filling(self, submission: Submission) -> tuple[Batch, int]:
-        """The batch that a sliced listing is filling now, and how many documents it holds; a new one if the last is full."""
+        """The batch a sliced listing is filling now and how many documents it holds; a new one if the last is full."""
         with self._db.write() as connection:
             row = connection.execute(
-                select(*_BATCH)
-                .where(batches.c.submission_id == submission.id)
-                .order_by(batches.c.id.desc())
-                .limit(1)
+                select(*_BATCH).where(batches.c.submission_id == submission.id).order_by(batches.c.id.desc()).limit(1)
             ).one()
             last = Batch(*row)
             held = int(

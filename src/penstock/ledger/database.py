@@ -130,7 +130,9 @@ class Database:
         try:
             return create_engine(self.url, pool_pre_ping=True)
         except ModuleNotFoundError as error:
-            raise UsageError(f"the ledger's driver is missing ({error.name}): pip install 'penstock[postgres]'") from None
+            raise UsageError(
+                f"the ledger's driver is missing ({error.name}): pip install 'penstock[postgres]'"
+            ) from None
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 
 from penstock.ledger.database import Database, clock
 from penstock.ledger.schema import batch_jobs, jobs, stage_states
@@ -34,7 +34,9 @@ class Gates:
             .exists()
         )
         ready = and_(jobs.c[field].is_(equals), passed)
-        here = [jobs.c.id.in_(select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == batch))]
+        here: list[ColumnElement[bool]] = [
+            jobs.c.id.in_(select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == batch))
+        ]
         for parent in parents:
             upper = stage_states.alias()
             here.append(

@@ -43,7 +43,7 @@ def canonical(identifier: Identifier) -> tuple[str, str] | None:
     scheme, value = identifier.scheme.strip().lower(), " ".join(identifier.value.split())
     if not scheme or not value or len(scheme) + len(value) > MAX_IDENTIFIER:
         return None
-    if scheme in _UPPER:
+    if scheme in _UPPER and "/" not in value:
         value = value.upper()
     elif scheme in _LOWER:
         value = value.lower()

@@ -47,7 +47,10 @@ def _node(
     stated: dict[int, set[tuple[str, str]]],
     documents: int,
 ) -> Node:
-    """A name that only repeats an identifier is shown last, one in capitals after the same in small letters."""
+    """The name most used comes first; for a work it is the shortest, as citations wrap a title in more words.
+
+    One that only repeats an identifier comes last, one in capitals after the same in small letters.
+    """
     used: dict[str, int] = defaultdict(int)
     bearers: dict[tuple[str, str], int] = defaultdict(int)
     for id, _, _ in rows:
@@ -56,8 +59,18 @@ def _node(
         for identifier in stated[id]:
             bearers[identifier] += 1
     spoken = {f"{scheme}:{value}".casefold() for scheme, value in bearers}
-    ordered = sorted(used, key=lambda name: (name.casefold() in spoken, -used[name], name.isupper(), len(name), name))
     types = sorted({type for _, _, type in rows}, key=lambda type: (RANK.get(type, len(RANK)), type))
+    work = types[0] in ("Publication", "Study")
+    ordered = sorted(
+        used,
+        key=lambda name: (
+            name.casefold() in spoken,
+            len(name) if work else -used[name],
+            name.isupper(),
+            len(name),
+            name,
+        ),
+    )
     key = min(key for _, key, _ in rows)
     return Node(
         key=key,

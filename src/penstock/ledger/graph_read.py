@@ -67,7 +67,7 @@ class GraphReader:
         """Names near one that nothing is called: those that contain it, then those spelled alike."""
         m = graph_mentions.c
         of_tenant = (
-            select(m.folded, func.min(m.name).label("name"))
+            select(m.folded, func.max(m.name).label("name"))
             .join(graph_entities, graph_entities.c.id == m.entity_id)
             .where(graph_entities.c.tenant == tenant)
             .group_by(m.folded)

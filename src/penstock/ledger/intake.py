@@ -86,7 +86,7 @@ class Intake:
     def take(
         self, route: Route, batch: int, group: Sequence[Record], *, listing: Listing | None = None, cursor: str = ""
     ) -> Taken:
-        """Documents, jobs and payloads of a group that names no document twice. Raises Fenced when the listing was lost."""
+        """Take in a group that names no document twice. Raises Fenced when the listing was lost."""
         with self._db.read() as connection:
             known = self._documents(connection, route, group)
             places = self._places(connection, route, group)
@@ -178,7 +178,9 @@ class Intake:
                 risen.append(doc)
         taken.new, taken.changed = len(fresh), len(risen)
         self._store(connection, now, route, known, group)
-        self._forsake(connection, now, {places[r.origin][1] for r in group if r.origin in places} - {d.id for d in known.values()})
+        self._forsake(
+            connection, now, {places[r.origin][1] for r in group if r.origin in places} - {d.id for d in known.values()}
+        )
         if risen:
             self._raise_generation(connection, now, route, risen)
         existing = self._jobs(connection, route, [d.id for d in known.values()])
@@ -222,9 +224,7 @@ class Intake:
         )
         return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
-    def _jobs(
-        self, connection: Connection, route: Route, ids: Sequence[int]
-    ) -> dict[tuple[int, int], tuple[int, str]]:
+    def _jobs(self, connection: Connection, route: Route, ids: Sequence[int]) -> dict[tuple[int, int], tuple[int, str]]:
         query = select(jobs.c.document_id, jobs.c.generation, jobs.c.id, jobs.c.status).where(
             jobs.c.document_id.in_(ids), jobs.c.pipeline == route.pipeline
         )
@@ -368,9 +368,7 @@ def new_round(connection: Connection, now: int, ids: Sequence[int]) -> None:
             .values(status="pending", attempts=0, lost=0)
         )
         connection.execute(
-            update(jobs)
-            .where(jobs.c.id.in_(some))
-            .values(status="pending", round=jobs.c.round + 1, updated_at=now)
+            update(jobs).where(jobs.c.id.in_(some)).values(status="pending", round=jobs.c.round + 1, updated_at=now)
         )
 
 

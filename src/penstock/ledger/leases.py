@@ -95,7 +95,9 @@ class Leases:
             connection.execute(ended)
             connection.execute(update(submissions).where(submissions.c.runner_id.in_(gone)).values(runner_id=None))
             lost = connection.execute(
-                select(stage_states.c.job_id, stage_states.c.stage, stage_states.c.token, stage_states.c.lost, jobs.c.round)
+                select(
+                    stage_states.c.job_id, stage_states.c.stage, stage_states.c.token, stage_states.c.lost, jobs.c.round
+                )
                 .join(jobs, jobs.c.id == stage_states.c.job_id)
                 .where(stage_states.c.runner_id.in_(gone), stage_states.c.status == "running")
             ).all()
@@ -105,14 +107,14 @@ class Leases:
             )
             dead = [row for row in lost if row.lost + 1 >= LOST_CAP]
             for row in dead:
-                error = Crashed(f"its worker died {row.lost + 1} times at {row.stage}, the last times with nothing else")
+                error = Crashed(
+                    f"its worker died {row.lost + 1} times at {row.stage}, the last times with nothing else"
+                )
                 bury(connection, row.job_id, row.stage, row.round, row.token, error, now)
         return Reaped(freed=len(lost) - len(dead), dead=len(dead))
 
 
-def bury(
-    connection: Connection, job: int, stage: str, round_: int, token: int, error: PenstockError, now: int
-) -> None:
+def bury(connection: Connection, job: int, stage: str, round_: int, token: int, error: PenstockError, now: int) -> None:
     """Dead-letter one job whose stage state is no longer leased."""
     at = and_(stage_states.c.job_id == job, stage_states.c.stage == stage)
     fields = {
@@ -123,9 +125,7 @@ def bury(
     }
     connection.execute(update(stage_states).where(at).values(status="dead", finished_at=now, **fields))
     connection.execute(update(jobs).where(jobs.c.id == job).values(status="dead", current_stage=stage, updated_at=now))
-    connection.execute(
-        dead_letters.insert().values(job_id=job, stage=stage, round=round_, created_at=now, **fields)
-    )
+    connection.execute(dead_letters.insert().values(job_id=job, stage=stage, round=round_, created_at=now, **fields))
     connection.execute(
         outbox.insert().values(
             at=now, type="dead", job_id=job, stage=stage, round=round_, token=token, reason=error.reason

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 
 from penstock.ledger.database import Database
 from penstock.ledger.schema import batch_jobs, documents, jobs, stage_states
@@ -74,9 +75,7 @@ class Reports:
             select(func.count())
             .select_from(batch_jobs)
             .join(stage_states, stage_states.c.job_id == batch_jobs.c.job_id)
-            .where(
-                batch_jobs.c.batch_id == batch, stage_states.c.stage == stage, stage_states.c.status == "done"
-            )
+            .where(batch_jobs.c.batch_id == batch, stage_states.c.stage == stage, stage_states.c.status == "done")
         )
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
@@ -91,7 +90,7 @@ class Reports:
         limit: int = 200,
     ) -> list[FailedDocument]:
         """Documents that stand failed or dead, with the reason, oldest first."""
-        query = (
+        query: Select[Any] = (
             select(
                 documents.c.source_id,
                 documents.c.doc_id,

@@ -20,7 +20,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-ledger_meta = Table("ledger_meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+ledger_meta = Table(
+    "ledger_meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False)
+)
 """`uuid`: the ledger's own name, for sinks that outlive it."""
 
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -74,7 +76,8 @@ batches = Table(
     Index("batches_by_submission", "submission_id"),
 )
 """The documents one run takes. `kind`: whole, slice, resume, retry. `status`: held (a person runs it), filling (being
-cut), queued (the sensor may launch it), claimed (a run was asked for), started, complete, partial, failed, cancelled."""
+cut), queued (the sensor may launch it), claimed (a run was asked for), started, complete, partial, failed,
+cancelled."""
 
 runs = Table(
     "runs",
@@ -221,8 +224,8 @@ artifacts = Table(
     Column("body", LargeBinary),
     Index("artifacts_by_key", "document_id", "key", unique=True),
 )
-"""Stage outputs. `key` says what they were made from, `hash` is the sha256 of the body, `size` its bytes, `head` what the
-codec keeps beside it. A body above the inline limit is NULL here and rests in the artifact store under its hash."""
+"""Stage outputs. `key` says what they were made from, `hash` is the sha256 of the body, `size` its bytes, `head` what
+the codec keeps beside it. A body above the inline limit is NULL here and rests in the artifact store under its hash."""
 
 chunks = Table(
     "chunks",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, and_, bindparam, column, func, or_, select, update, values
+from sqlalchemy import Connection, LargeBinary, Select, and_, bindparam, column, func, or_, select, update, values
 
 from penstock.errors import PenstockError
 from penstock.ledger.database import Database, clock
@@ -121,21 +121,22 @@ class Work:
         undone = or_(state.c.status.is_(None), state.c.status == "pending")
         if stage.store is not None:
             undone = or_(undone, and_(state.c.status == "done", func.coalesce(state.c.store, "") != stage.store))
-        query = (
-            select(
-                jobs.c.id,
-                jobs.c.document_id,
-                documents.c.doc_id,
-                documents.c.source_id,
-                documents.c.tenant,
-                jobs.c.correlation_id,
-                jobs.c.generation,
-                jobs.c.round,
-                jobs.c.status,
-                func.coalesce(state.c.token, 0),
-                func.coalesce(state.c.lost, 0),
-                func.coalesce(state.c.attempts, 0),
-            )
+        columns = (
+            jobs.c.id,
+            jobs.c.document_id,
+            documents.c.doc_id,
+            documents.c.source_id,
+            documents.c.tenant,
+            jobs.c.correlation_id,
+            jobs.c.generation,
+            jobs.c.round,
+            jobs.c.status,
+            func.coalesce(state.c.token, 0),
+            func.coalesce(state.c.lost, 0),
+            func.coalesce(state.c.attempts, 0),
+        )
+        query: Select[Any] = (
+            select(*columns)
             .select_from(batch_jobs)
             .join(jobs, jobs.c.id == batch_jobs.c.job_id)
             .join(documents, documents.c.id == jobs.c.document_id)
@@ -239,13 +240,14 @@ class Work:
             return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
     def commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed] = ()) -> Committed:
-        """Outputs, states and events of a group, all or nothing; what was fenced off meanwhile is left out and named."""
+        """Outputs, states and events of a group, all or nothing; what was fenced off is left out and named."""
         fenced: list[Claim] = []
         try:
             self._commit(stage, done, failed)
         except _Fence:
-            held = self.still_held(stage.name, [d.claim for d in done] + [f.claim for f in failed])
-            fenced = [x.claim for x in (*done, *failed) if x.claim.job_id not in held]
+            claims = [*(d.claim for d in done), *(f.claim for f in failed)]
+            held = self.still_held(stage.name, claims)
+            fenced = [c for c in claims if c.job_id not in held]
             done = [d for d in done if d.claim.job_id in held]
             failed = [f for f in failed if f.claim.job_id in held]
             self._commit(stage, done, failed)

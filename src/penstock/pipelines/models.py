@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -22,7 +22,6 @@ from penstock.pipelines.names import MAX_LENGTH, PATTERN, check_name
 from penstock.pipelines.problems import Refused, suggest
 
 GATE = "Gate"
-EXECUTORS = ("in_process", "multiprocess", "docker", "celery", "celery_docker", "celery_k8s", "k8s")
 _DURATION = re.compile("^([0-9]{1,9}) ?([smhd])$")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -53,8 +52,9 @@ def _executor(value: object) -> object:
             "'executor' must be a name, or a mapping of one name to its options", "executor: {multiprocess: {}}"
         )
     [(name, config)] = value.items()
-    if name not in EXECUTORS:
-        raise Refused(f"unknown executor {name!r}", suggest(str(name), EXECUTORS))
+    known = get_args(_ExecutorName)
+    if name not in known:
+        raise Refused(f"unknown executor {name!r}", suggest(str(name), known))
     return {"name": name, "config": {} if config is None else config}
 
 
@@ -75,6 +75,10 @@ Seconds = Annotated[
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": _DURATION.pattern}]}
     ),
 ]
+
+
+_ExecutorName = Literal["in_process", "multiprocess", "docker", "celery", "celery_docker", "celery_k8s", "k8s"]
+_ExecutorInput = _ExecutorName | Annotated[dict[_ExecutorName, dict[str, Any]], Field(min_length=1, max_length=1)]
 
 
 class _Closed(BaseModel):
@@ -155,9 +159,9 @@ class PipelineFile(_Closed):
     on_dead_letter: Literal["continue", "fail"] = Field(
         "continue", description="Whether a run with dead letters succeeds (partial) or fails."
     )
-    executor: Annotated[
-        ExecutorEntry | None, BeforeValidator(_executor, json_schema_input_type=Literal[EXECUTORS] | dict[str, Any])
-    ] = Field(None, description="Dagster's executor: a name, or {name: options}.")
+    executor: Annotated[ExecutorEntry | None, BeforeValidator(_executor, json_schema_input_type=_ExecutorInput)] = (
+        Field(None, description="Dagster's executor: a name, or {name: options}.")
+    )
     schedule: Annotated[
         ScheduleEntry | None, BeforeValidator(_schedule, json_schema_input_type=str | ScheduleEntry)
     ] = Field(None, description="A cron line, or {cron, timezone, request}.")

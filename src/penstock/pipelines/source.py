@@ -1,8 +1,8 @@
 """A YAML file of the user's as plain values, each with its place in the file.
 
 YAML as YAML 1.1 has it, less what can hurt or surprise: no anchors, aliases or merge keys (a few bytes of them grow to
-megabytes), no tags beyond the plain scalars', no repeated keys, keys are text, dates and 1:30 stay text, one document a file,
-at most MAX_BYTES, MAX_NODES and MAX_DEPTH.
+megabytes), no tags beyond the plain scalars', no repeated keys, keys are text, dates and 1:30 stay text, one document
+a file, at most MAX_BYTES, MAX_NODES and MAX_DEPTH.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ _EITHER_HEADER = zlib.MAX_WBITS | 32
 class Decoder(Protocol):
     def decode(self, data: bytes) -> Iterator[bytes]: ...
 
-    def finish(self) -> None:
-        """Raises ServiceUnavailable when the data ended too early."""
+    def finish(self) -> bytes:
+        """The last bytes. Raises ServiceUnavailable when the data ended too early."""
         ...
 
 
@@ -31,7 +31,8 @@ class _Identity:
     def decode(self, data: bytes) -> Iterator[bytes]:
         yield data
 
-    def finish(self) -> None: ...
+    def finish(self) -> bytes:
+        return b""
 
 
 class _Inflater:
@@ -52,9 +53,11 @@ class _Inflater:
                 raise ServiceUnavailable(f"a compressed answer that can't be read: {error}") from error
             data = self._zlib.unconsumed_tail
 
-    def finish(self) -> None:
+    def finish(self) -> bytes:
+        last = self._zlib.flush() if self._begun else b""
         if self._begun and not self._zlib.eof:
             raise ServiceUnavailable("the answer ended within its compressed body")
+        return last
 
 
 def decoder_for(encoding: str) -> Decoder:
@@ -117,7 +120,8 @@ class Body:
             for piece in self._decoder.decode(data):
                 if piece:
                     yield piece
-        self._decoder.finish()
+        if last := self._decoder.finish():
+            yield last
 
     async def _received(self) -> AsyncIterator[bytes]:
         stream = self._response.aiter_stream()

@@ -62,7 +62,8 @@ class Http:
     `name` is the policy's. `origins` are base URLs that the operator configured and that may be anywhere, `plain_http`
     hosts that may be asked without TLS; everything else must be public and https (reach.py). `retry_posts` says that
     POSTs here may be repeated, as an embedding request may; else they are repeated only when they were surely not
-    carried out, or carry an Idempotency-Key. `max_bytes` caps each answer after decoding.
+    carried out, or carry an Idempotency-Key. `max_bytes` caps each answer after decoding. `on_attempt` is called on the
+    event loop's thread.
     """
 
     def __init__(
@@ -164,10 +165,8 @@ class Http:
         if encoding:  # what the caller gets is decoded
             del received["content-encoding"]
             received.pop("content-length", None)
-        kept = {
-            key: response.extensions[key] for key in ("http_version", "reason_phrase") if key in response.extensions
-        }
-        return _Answer(response.status, received, kept, content, None if complete else body)
+        said = {key: value for key, value in response.extensions.items() if key in ("http_version", "reason_phrase")}
+        return _Answer(response.status, received, said, content, None if complete else body)
 
     def _guard(self, url: httpx.URL) -> Guard:
         host = url.netloc.decode("ascii").rpartition("@")[2]

@@ -26,6 +26,7 @@ _MOST_ADDRESSES = 4
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NOT_FOR_US: tuple[IPv4Network | IPv6Network, ...] = (
+    IPv4Network("192.0.0.0/24"),  # IETF protocols, a cloud's metadata among them; ipaddress calls most of it global
     IPv4Network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
     IPv4Network("168.63.129.16/32"),  # Azure's metadata and DNS, by address alone a public host
     IPv6Network("2001::/23"),  # IETF protocols, Teredo and ORCHID among them, RFC 2928

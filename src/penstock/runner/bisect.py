@@ -41,7 +41,9 @@ class Bisection(Generic[Item, Output]):
     `fatal` errors (a full disk, a user's mistake, a request to stop) are nobody's poison and pass through.
     """
 
-    def __init__(self, call: Callable[[Sequence[Item]], Sequence[Output]], fatal: tuple[type[BaseException], ...]) -> None:
+    def __init__(
+        self, call: Callable[[Sequence[Item]], Sequence[Output]], fatal: tuple[type[BaseException], ...]
+    ) -> None:
         self._call = call
         self._fatal = fatal
         self._passed = False
@@ -83,7 +85,7 @@ class Bisection(Generic[Item, Output]):
             outputs: list[Output | Poisoned] = list(self._call(items))
         except self._fatal:
             raise
-        except Exception as cause:
+        except Exception as cause:  # noqa: BLE001 — whatever a stage raises is classified
             return Poisoned(classify(cause), cause)
         self._passed = True
         return outputs

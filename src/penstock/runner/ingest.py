@@ -49,7 +49,13 @@ class Ingest:
         self._session = session
 
     def run(
-        self, plan: Plan, planned: PlannedStage, scope: Scope, report: StageReport, observer: Observer, stop: Callable[[], None]
+        self,
+        plan: Plan,
+        planned: PlannedStage,
+        scope: Scope,
+        report: StageReport,
+        observer: Observer,
+        stop: Callable[[], None],
     ) -> None:
         """List the scope's submission to its end, unless it is listed or the scope has none."""
         if scope.submission is None:
@@ -104,47 +110,43 @@ class Ingest:
         request = Request(source=submission.source, query=orjson.loads(submission.request))
         context = StageContext(submission.tenant, "", submission.correlation_id, {"pipeline": submission.pipeline})
         payloads = planned.implementation.execute(context, request, submission.cursor)
-        room = self._room(submission)
-        for group, cursor in self._groups(route, payloads, lambda: room):
+        for group in self._groups(route, payloads):
             stop()
-            target = scope.batch
-            if submission.batch_size:
-                batch, held = self._batches.filling(submission)
-                target, room = batch.id, submission.batch_size - held - len(group)
-                room = room if room > 0 else submission.batch_size
-            taken = self._intake.take(route, target, group, listing=listing, cursor=cursor)
-            report.done += taken.new + taken.changed + taken.retried
-            report.reused += taken.unchanged
-            if taken.still_dead:
-                report.note("dead letters of before that nothing has changed for stay dead: penstock retry tries them")
+            while group:
+                target, room = self._room(scope, submission)
+                part, group = group[:room], group[room:]
+                records, cursor = [record for record, _ in part], part[-1][1]
+                taken = self._intake.take(route, target, records, listing=listing, cursor=cursor)
+                report.done += taken.new + taken.changed + taken.retried
+                report.reused += taken.unchanged
+                if taken.still_dead:
+                    report.note("dead letters that nothing has changed for stay dead: penstock retry tries them")
             observer.advanced(planned.name, report.done + report.reused, None)
 
-    def _room(self, submission: Submission) -> int:
+    def _room(self, scope: Scope, submission: Submission) -> tuple[int, int]:
+        """The batch that the next records belong to, and how many it has room for."""
         if not submission.batch_size:
-            return GROUP_RECORDS
-        _, held = self._batches.filling(submission)
-        return submission.batch_size - held
+            return scope.batch, GROUP_RECORDS
+        batch, held = self._batches.filling(submission)
+        return batch.id, submission.batch_size - held
 
-    def _groups(
-        self, route: Route, payloads: Iterator[RawPayload], room: Callable[[], int]
-    ) -> Iterator[tuple[list[Record], str]]:
-        """Groups that name no document twice, bounded in number and bytes and by the room in the batch being cut."""
-        group: list[Record] = []
+    def _groups(self, route: Route, payloads: Iterator[RawPayload]) -> Iterator[list[tuple[Record, str]]]:
+        """Records with the cursor behind each, in groups bounded in number and bytes that name no document twice."""
+        group: list[tuple[Record, str]] = []
         names: set[str] = set()
-        size, cursor = 0, ""
+        size = 0
         for payload in payloads:
             if not isinstance(payload, RawPayload):
                 raise InvalidOutput(f"an IngestStage gives RawPayload, not {type(payload).__name__}")
-            full = len(group) >= min(GROUP_RECORDS, room()) or size >= GROUP_BYTES
+            full = len(group) >= GROUP_RECORDS or size >= GROUP_BYTES
             if group and (full or payload.source_id in names):
-                yield group, cursor
+                yield group
                 group, names, size = [], set(), 0
-            group.append(self._record(route, payload))
+            group.append((self._record(route, payload), payload.cursor))
             names.add(payload.source_id)
             size += len(payload.content)
-            cursor = payload.cursor
         if group:
-            yield group, cursor
+            yield group
 
     def _record(self, route: Route, payload: RawPayload) -> Record:
         head, body = encode(RawPayload, payload)

@@ -13,7 +13,7 @@ from penstock.ledger.work import StageKey
 from penstock.pipelines.catalogue import Contract, Implementation
 from penstock.pipelines.topology import Stage, Topology
 from penstock.resilience.guard import Guard
-from penstock.runner.identity import definition_of, digest, flow_hashes, fingerprint_of
+from penstock.runner.identity import definition_of, digest, fingerprint_of, flow_hashes
 
 
 class Builder(Protocol):
@@ -51,7 +51,7 @@ class Plan:
     digest: str
 
     def key(self, name: str) -> StageKey:
-        """The stage as the ledger needs it. A sink's store is asked for its uuid now, since it may have been replaced."""
+        """The stage as the ledger needs it. A sink's store is asked for its uuid now: it may have been replaced."""
         planned = self.stages[name]
         sink = planned.stage.contract is not None and planned.contract.sink
         leaf = name in {stage.name for stage in self.topology.leaves}

@@ -85,9 +85,7 @@ class Runner:
         """The topology made ready, once for each of its digests."""
         if topology.digest not in self._plans:
             self._ledger.open()
-            self._plans[topology.digest] = compile_plan(
-                topology, self._build, self._guard, self._ledger.definitions
-            )
+            self._plans[topology.digest] = compile_plan(topology, self._build, self._guard, self._ledger.definitions)
         return self._plans[topology.digest]
 
     def open(
@@ -109,7 +107,7 @@ class Runner:
                     f"pipeline {topology.name!r} was changed while this run was under way"
                     + "".join(f"; {line}" for line in differences(known.topology, plan.summary())),
                     reason="topology-changed",
-                    next_step="re-execute the run: it takes the pipeline as it is now and redoes only what that touches",
+                    next_step="re-execute the run: it takes the pipeline as it is now, and redoes only what changed",
                 )
             return OpenRun(run_id, self._scope(known.batch_id), plan)
         self.session.reap()
@@ -196,7 +194,7 @@ class Runner:
         observer: Observer | None = None,
         stop: Callable[[], None] = never,
     ) -> RunReport:
-        """All stages one after the other, without Dagster. Raises UsageError and Stopped; failures are in the report."""
+        """All stages in turn, without Dagster. Raises UsageError and Stopped; failures are in the report."""
         run = self.open(topology, request)
         reports: list[StageReport] = []
         closed: set[str] = set()
@@ -221,7 +219,8 @@ class Runner:
         if lost and not self._ledger.reports.passed(run.scope.batch, report.stage):
             first = report.failures[0]
             raise StageFailed(
-                f"{report.stage}: not one of {lost} documents got through; the first, {first.source_id}: {first.message}",
+                f"{report.stage}: not one of {lost} documents got through; "
+                f"the first, {first.source_id}: {first.message}",
                 reason="nothing-through",
                 next_step=first.next_step,
             )

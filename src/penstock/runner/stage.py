@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, get_args, get_origin
 
@@ -187,7 +188,8 @@ class StageLoop:
                 values[name] = decode(gate[name].gives or kinds[name], head, self._body(stored, body))
             missing = [t.field for t in contract.takes if t.field not in values and not t.optional]
             if missing:
-                raise StageFailed(f"the ledger lacks the {', '.join(missing)} of {task.claim.source_id}", reason="ledger")
+                lacking = f"the ledger lacks the {', '.join(missing)} of {task.claim.source_id}"
+                raise StageFailed(lacking, reason="ledger")
             task.item = contract.item(**values) if contract.item else next(iter(values.values()))
 
     def _run_each(self, tasks: list[_Task], held: dict[int, Claim]) -> None:
@@ -203,7 +205,7 @@ class StageLoop:
                 if guard is None:
                     value = execute(task.context, task.item)
                 else:
-                    value, attempts = guard.call(lambda task=task: execute(task.context, task.item))
+                    value, attempts = guard.call(partial(execute, task.context, task.item))
                 done.append(self._done(task, value, attempts))
                 size += done[-1].stored.size
             except (*FATAL, CircuitOpen) as error:
@@ -212,14 +214,14 @@ class StageLoop:
                     raise self._outage(error) from error
                 raise
             except Exception as cause:
-                error = classify(cause)
-                if isinstance(error, StorageFull):
+                known = classify(cause)
+                if isinstance(known, StorageFull):
                     self._commit(done, failed, held)
-                    raise error from cause
-                failed.append(_failure(task, error, cause))
-                if isinstance(error, TransientError):
+                    raise known from cause
+                failed.append(_failure(task, known, cause))
+                if isinstance(known, TransientError):
                     self._commit(done, failed, held)
-                    raise self._outage(error) from cause
+                    raise self._outage(known) from cause
             task.item = None
             if time.monotonic() - began >= self._limits.seconds or size >= COMMIT_BYTES:
                 self._commit(done, failed, held)
@@ -249,7 +251,7 @@ class StageLoop:
                 self._commit([], [_failure(t, away.error, away) for t in tasks], held)
             raise self._outage(away.error) from away
         done = [r for r in results if not isinstance(r, Poisoned)]
-        failed = []
+        failed: list[Failed] = []
         for task, result in zip(tasks, results, strict=True):
             if isinstance(result, Poisoned):
                 if isinstance(result.error, StorageFull | Fenced):
@@ -293,8 +295,8 @@ class StageLoop:
         if not done and not failed:
             return
         committed = self._work.commit(self._key, done, failed)
-        for x in (*done, *failed):
-            held.pop(x.claim.job_id, None)
+        for claim in (*(d.claim for d in done), *(f.claim for f in failed)):
+            held.pop(claim.job_id, None)
         fenced = {c.job_id for c in committed.fenced}
         self._report.fenced += len(fenced)
         for d in done:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 from penstock.errors import BadInput
@@ -48,7 +49,7 @@ def _object(value: Mapping[str, Any]) -> Identity:
         return Identity(
             "clinicaltrials-study", _matching(_NCT, _at(value, "protocolSection", "identificationModule", "nctId"))
         )
-    if "FullStudiesResponse" in value or "ProtocolSection" in value or _at(value, "Study", "ProtocolSection"):
+    if "FullStudiesResponse" in value or "ProtocolSection" in value or _at(value, "Study", "ProtocolSection") is not None:
         return Identity("clinicaltrials-legacy")
     if "$schema" in value:
         return Identity("json-schema")
@@ -96,7 +97,7 @@ def identify_xml(content: bytes, kind: str) -> Identity:
     end = content.find(b"</article-meta>")
     stated: dict[str, str] = {}
     for scheme, value in _ARTICLE_ID.findall(content, 0, end if end >= 0 else len(content)):
-        stated.setdefault(scheme.decode().lower(), value.decode("utf-8", "replace"))
+        stated.setdefault(scheme.decode().lower(), unescape(value.decode("utf-8", "replace")))
     pmc = (stated.get("pmcid") or stated.get("pmc") or "").upper().removeprefix("PMC")
     if pmc.isdigit():
         return Identity(kind, f"PMC{pmc}")

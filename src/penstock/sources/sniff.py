@@ -102,8 +102,8 @@ _PROLOG = re.compile(
 )
 _HTML = re.compile(rb"(?:\s|<!--.*?-->)*+<!doctype\s+html\b", re.IGNORECASE | re.DOTALL)
 _HTML_TAGS = frozenset(
-    b"a article b body br center div dl font footer form h1 h2 h3 h4 head header hr html i img main meta nav ol p pre script"
-    b" section span style table title ul".split()
+    b"a article b body br center div dl font footer form h1 h2 h3 h4 head header hr html i img main meta nav ol p pre"
+    b" script section span style table title ul".split()
 )
 _XML = re.compile(rb"<\?xml\b|<!", re.IGNORECASE)
 _ENCODING = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["']([\w.-]+)["']""")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import shutil
@@ -85,7 +84,8 @@ class SearchFile:
         if connection is not None:
             if self._identity() == self._local.identity:
                 return connection
-            _close_without_its_wal(connection)
+            # SQLite sees that its file is gone, and leaves the WAL of that name to the file's successor.
+            connection.close()
             self._local.__dict__.clear()
         connection = self._open()
         self._local.connection, self._local.pid, self._local.identity = connection, os.getpid(), self._identity()
@@ -168,10 +168,3 @@ class SearchFile:
     def _full(self) -> StorageFull:
         free = shutil.disk_usage(self.path.parent).free
         return StorageFull(f"no room to write {self.path}: {free / 1e6:,.1f} MB free there")
-
-
-def _close_without_its_wal(connection: apsw.Connection) -> None:
-    """The last to close a database deletes its WAL by name, and by now that name may belong to the file's successor."""
-    keep = ctypes.c_int(1)
-    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keep))
-    connection.close()

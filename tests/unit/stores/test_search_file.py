@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 from penstock.errors import StorageFull, StoreBusy, UsageError
+from penstock.stores import search_file
 from penstock.stores.search_index import SqliteSearchIndex
 from penstock.stores.search_rows import Counts
 
@@ -186,9 +187,10 @@ def test_a_system_that_refuses_to_write_more_is_a_full_disk_too(index, make):
 
 def test_an_error_inside_a_transaction_undoes_all_of_it(index, make):
     index.replace([make("d", "kept")])
-    with pytest.raises(ZeroDivisionError), index._file.writing() as db:
-        db.execute("DELETE FROM documents")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
+        with index._file.writing() as db:  # noqa: SIM117
+            db.execute("DELETE FROM documents")
+            raise ZeroDivisionError
     assert index.count() == Counts(1, 1, 0)
 
 
@@ -244,6 +246,16 @@ def test_a_forked_child_writes_on_a_connection_of_its_own(index, make):
     index.replace([make("parent2", "words")])
     assert index.count() == Counts(5, 5, 0)
     assert index.problems() == []
+
+
+def test_a_forked_child_never_touches_nor_closes_its_parents_connection(index, make):
+    index.replace([make("d", "words")])
+    inherited = index._file._connection()
+    child = os.fork()
+    if child == 0:
+        closed_or_same = index._file._connection() is inherited or index.count() != Counts(1, 1, 0)
+        os._exit(closed_or_same or not any(one is inherited for one in search_file._inherited))
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_processes_that_make_the_file_at_the_same_moment_share_one_index(index):

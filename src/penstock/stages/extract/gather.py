@@ -38,12 +38,16 @@ class Gathering:
     ) -> str:
         """`apart` tells entities of one type and name apart that are not the same."""
         name = " ".join(name.split())
-        key = f"{type}:{name.casefold()}{'#' + apart if apart else ''}"
+        key = _key(type, name, apart)
         thing = self._things.setdefault(key, _Thing(type, name))
         thing.identifiers.update({(one.scheme, one.value): one for one in identifiers})
         if evidence is not None and not thing.evidence:
             thing.evidence.append(evidence)
         return key
+
+    def has(self, type: str, name: str) -> bool:
+        """Whether an entity of this type and name is there (one that nothing tells apart)."""
+        return _key(type, " ".join(name.split())) in self._things
 
     def claim(
         self,
@@ -91,3 +95,7 @@ class Gathering:
             extractor=extractor,
             version=version,
         )
+
+
+def _key(type: str, name: str, apart: str = "") -> str:
+    return f"{type}:{name.casefold()}#{apart}" if apart else f"{type}:{name.casefold()}"

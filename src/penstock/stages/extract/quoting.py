@@ -29,7 +29,7 @@ class Quotes:
         self._places: dict[str, tuple[tuple[int, int], ...]] = {}
 
     def of_field(self, field: Field, *names: str) -> Evidence:
-        """The first sentence, prose before headings and tables, that has all of `names` in it; else the field."""
+        """A sentence that has all of `names`: whole ones of prose before headings and tables. Else the field."""
         span = self._sentence_with(names) if names else None
         if span is not None:
             evidence = self.of_span(*span, field=field.name)
@@ -71,7 +71,7 @@ class Quotes:
 
     def _sentence_with(self, names: Sequence[str]) -> tuple[int, int] | None:
         first, *others = (self._mentions(name) for name in sorted(names, key=len, reverse=True))
-        best: tuple[bool, int, int] | None = None
+        best: tuple[int, int, int] | None = None
         for start, end in first:
             block = self._document.block_at(start)
             if block is None:
@@ -81,10 +81,11 @@ class Quotes:
                 any(left <= s and e <= right for s, e in places) for places in others
             ):
                 continue
-            candidate = (block.kind not in _PROSE, left, right)
+            lesser = 2 * (block.kind not in _PROSE) + (self._text[right - 1] not in ".?!")
+            candidate = (lesser, left, right)
             if best is None or candidate < best:
                 best = candidate
-            if not candidate[0]:
+            if lesser == 0:
                 break
         return best[1:] if best else None
 

@@ -131,6 +131,7 @@ class _Reading:
                     self._sentences(drug, predicate, prose)
 
     def topics(self) -> None:
+        """A keyword or concept that the same document names as a condition or drug is that; a study says so already."""
         qualifiers: dict[str, set[str]] = defaultdict(set)
         for field in self._fields["mesh"]:
             listed = field.attributes.get("qualifiers", "").lower().replace(";", ",").split(",")
@@ -140,12 +141,12 @@ class _Reading:
                 self._related(field, descriptor_type(field, qualifiers[field.value]), "about")
         for field in self._fields["chemical"]:
             self._related(field, "Substance", "about")
-        for name in ("concept", "keyword"):
-            for field in self._fields[name]:
-                if _score(field) >= self._options.min_score:
-                    self._related(field, "Concept", "about")
         if self._type != "Study":
             self._named("condition", "Condition", "about")
+        for field in (*self._fields["concept"], *self._fields["keyword"]):
+            known = next((type for type in ("Condition", "Drug") if self.gathering.has(type, field.value)), None)
+            if _score(field) >= self._options.min_score and not (known and self._type == "Study"):
+                self._related(field, known or "Concept", "about")
 
     def people(self) -> None:
         """An affiliation belongs to the author it names, or to the authors whose own attribute quotes it."""

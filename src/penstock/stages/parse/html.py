@@ -1,8 +1,8 @@
 """Web pages: headings, paragraphs, lists and tables of a page's main content, without the furniture around it.
 
 The page is decoded by its byte order mark, else as it or its transport declares, else as UTF-8 or Windows-1252, and
-parsed by lxml's HTML parser from the UTF-8 of that; XPaths hold in that tree. What `meta` elements say becomes fields
-located at their attributes (`…/meta[3]/@content`).
+parsed by lxml's HTML parser, the end tag of <html> left out; XPaths hold in that tree. What `meta` elements say becomes
+fields located at their attributes (`…/meta[3]/@content`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from lxml import etree
 
 from penstock.errors import BadInput
-from penstock.ir import Document, RawPayload, StageContext
+from penstock.ir import Document, RawPayload, StageContext, clean_text
 from penstock.stages.parse.builder import DocumentBuilder
 from penstock.stages.parse.html_flow import HtmlFlow
 from penstock.stages.parse.html_meta import read_meta
@@ -21,6 +21,8 @@ from penstock.stages.parse.text import decode, stated_charset
 from penstock.stages.parse.xml import Element
 
 _DECLARED = re.compile(rb"""<(?:meta\b|\?xml\b)[^>]*?\b(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.I)
+_END = re.compile(r"</html\s*>", re.IGNORECASE)
+"""Ignored, as the HTML standard has it: libxml2 drops whatever follows it."""
 _ENOUGH = 200
 
 
@@ -52,7 +54,7 @@ def parse_html(content: bytes, stated: str | None = None) -> Element:
 def html_tree(text: str) -> Element:
     parser = etree.HTMLParser(encoding="utf-8", recover=True, no_network=True, huge_tree=False)
     try:
-        root = etree.fromstring(text.encode("utf-8", "replace"), parser)
+        root = etree.fromstring(_END.sub("", clean_text(text)).encode(), parser)
     except etree.XMLSyntaxError as error:
         raise BadInput(f"no HTML: {str(error.msg)[:200]}", reason="empty") from None
     if any(entry.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for entry in parser.error_log):
@@ -63,11 +65,10 @@ def html_tree(text: str) -> Element:
 
 
 def _content(reading: Reading) -> Element:
-    """The page's one <main> or <article> if it holds some text, else all of its body."""
+    """The page's one <main> or <article> if it holds some text, else all of the page: text can follow its <body>."""
     root = reading.root
     for path in (".//main", ".//*[@role='main']", ".//article"):
         found = root.findall(path)
         if len(found) == 1 and len(reading.text(found[0])) >= _ENOUGH:
             return found[0]
-    body = root.find("body")
-    return root if body is None else body
+    return root

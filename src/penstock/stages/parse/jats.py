@@ -25,9 +25,9 @@ from penstock.stages.parse.xml import Element, find, local_name, parse_xml, with
 
 _BLOCKS = frozenset(
     "p sec title caption list list-item def-list def-item disp-quote boxed-text fig fig-group table-wrap"
-    " table-wrap-foot table-wrap-group fn fn-group disp-formula disp-formula-group statement verse-group verse-line speech"
-    " attrib preformat code supplementary-material media chem-struct-wrap ack app app-group notes glossary bio ref-list"
-    " array question answer explanation floats-group".split()
+    " table-wrap-foot table-wrap-group fn fn-group disp-formula disp-formula-group statement verse-group verse-line"
+    " speech attrib preformat code supplementary-material media chem-struct-wrap ack app app-group notes glossary bio"
+    " ref-list array question answer explanation floats-group".split()
 )
 _SKIPPED = frozenset(
     "label object-id alt-text long-desc graphic inline-graphic permissions contrib-id institution-id index-term"

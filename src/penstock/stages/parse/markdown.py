@@ -20,14 +20,15 @@ from penstock.stages.parse.text import decode, stated_charset
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-_MOST = 4_000_000
+_MOST = 2_000_000
 """Characters. The parser takes seconds for a megabyte, and longer for one that was built to hurt."""
+_DEEPEST = 64
 _PUBLISHED = ("date", "published", "publishdate", "pubdate")
 _UPDATED = ("updated", "lastmod", "modified", "last_modified")
 
 
 def parse(ctx: StageContext, payload: RawPayload) -> Document:
-    """One Markdown file. Raises BadInput: empty, unsupported (binary), too-large (over four million characters)."""
+    """One Markdown file. Raises BadInput: empty, unsupported (binary), too-large (long or deep)."""
     decoded = decode(payload.content, stated_charset(payload.media_type))
     if len(decoded.text) > _MOST:
         raise BadInput(f"Markdown of {len(decoded.text):,} characters; {_MOST:,} are taken", reason="too-large")
@@ -36,7 +37,10 @@ def parse(ctx: StageContext, payload: RawPayload) -> Document:
     source = Source(builder, decoded, body)
     _say(builder, source, entries)
     blocks = MarkdownBlocks(builder, source)
-    blocks.read(_parser().parse(decoded.text[body:]))
+    tokens = _parser().parse(decoded.text[body:])
+    if any(token.level >= _DEEPEST - 1 for token in tokens):
+        raise BadInput(f"Markdown nested deeper than {_DEEPEST} levels", reason="too-large")
+    blocks.read(tokens)
     builder.title = builder.title or blocks.top_heading
     return builder.build()
 
@@ -45,7 +49,7 @@ def parse(ctx: StageContext, payload: RawPayload) -> Document:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"maxNesting": 64}).enable(["table", "strikethrough"])
+    return MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable(["table", "strikethrough"])
 
 
 def _say(builder: DocumentBuilder, source: Source, entries: dict[str, list[Entry]]) -> None:

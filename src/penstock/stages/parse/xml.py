@@ -14,6 +14,8 @@ from typing import Any
 from lxml import etree
 
 from penstock.errors import BadInput
+from penstock.ir import clean_text
+from penstock.stages.parse.text import decode
 
 Element = Any
 """An lxml element: the type stubs are too loose to be of use."""
@@ -21,6 +23,7 @@ Element = Any
 _NAMED = re.compile(rb"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|&([A-Za-z][A-Za-z0-9]{1,31});", re.DOTALL)
 _OF_XML_ITSELF = (b"amp", b"lt", b"gt", b"quot", b"apos")
 _BLANK = b" \t\r\n\x00\xef\xbb\xbf\xfe\xff"
+_SAYS_SO = (b"<?xml", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _ROOT = re.compile(rb"<([A-Za-z_][^\s/>]*)")
 
 
@@ -32,9 +35,11 @@ def parse_xml(content: bytes, charset: str | None = None) -> Element:
     """
     if not content.strip(_BLANK):
         raise BadInput("nothing but blanks where XML was expected", reason="empty")
-    content = _with_characters(content)
-    if content.startswith((b"<?xml", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+    if charset and not content.startswith(_SAYS_SO):
+        content, charset = clean_text(decode(content, charset).text).encode(), "utf-8"
+    else:
         charset = None
+    content = _with_characters(content)
     parser = _parser(charset, recover=False)
     try:
         root = etree.fromstring(content, parser)

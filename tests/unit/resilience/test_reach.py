@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+from penstock.errors import PenstockError, ServiceUnavailable, TerminalError
+from penstock.resilience.http import Http
+from penstock.resilience.limits import LocalLimits
+from penstock.resilience.policy import Policy
+from penstock.resilience.reach import Reach, is_public, resolve_by_system
+
+QUICK = Policy(max_attempts=2, backoff_strategy="none", timeout_seconds=2.0)
+
+NOT_PUBLIC = """
+    0.0.0.0 10.0.0.1 100.64.0.1 100.100.100.200 127.0.0.1 127.255.255.254 168.63.129.16 169.254.169.254 172.16.0.1
+    172.31.255.255 192.0.0.192 192.0.2.1 192.88.99.1 192.168.1.1 198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1 240.0.0.1
+    255.255.255.255
+    :: ::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:8.8.8.8 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 64:ff9b::808:808 64:ff9b:1::1
+    100::1 2001::1 2001:0:4136:e378:8000:63bf:3fff:fdd2 2001:10::1 2001:20::1 2001:db8::1 2002:7f00:1::1 3fff::1 5f00::1
+    fc00::1 fd00:ec2::254 fe80::1 fe80::1%eth0 fec0::1 ff02::1
+    localhost 0x7f.1 127.1 2130706433
+""".split()
+
+
+class Canary:
+    """A server on loopback that counts who connects."""
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.hits += 1
+            connection.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def canary() -> Iterator[Canary]:
+    canary = Canary()
+    yield canary
+    canary.close()
+
+
+class Nowhere(httpcore.AsyncNetworkBackend):
+    """Connects to nothing and remembers what it was asked to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def connect_tcp(self, host: str, *_: Any) -> httpcore.AsyncNetworkStream:
+        self.asked.append(host)
+        raise httpcore.ConnectError("nowhere")
+
+
+class LoopbackOnly(httpcore.AsyncNetworkBackend):
+    """Connects for real, so that the canary would see it, but nowhere beyond this machine."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def connect_tcp(self, host: str, *more: Any) -> httpcore.AsyncNetworkStream:
+        self.asked.append(host)
+        if not ip_address(host).is_loopback:
+            raise httpcore.ConnectError("beyond this machine")
+        return await httpcore.AnyIOBackend().connect_tcp(host, *more)
+
+
+class Names:
+    """A resolver that answers each time with the next of its answers, then with the last one for ever."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_an_address_that_is_not_public_is_refused(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "2a00:1450::1"])
+def test_a_public_address_is_let_through(address: str) -> None:
+    assert is_public(address)
+
+
+NASTY = [
+    "http://127.0.0.1:{port}/",
+    "https://127.0.0.1:{port}/",
+    "https://localhost:{port}/",
+    "https://LOCALHOST:{port}/",
+    "https://localhost.:{port}/",
+    "https://localhost.localdomain:{port}/",
+    "https://127.1:{port}/",
+    "https://127.0.1:{port}/",
+    "https://127.255.255.254:{port}/",
+    "https://2130706433:{port}/",
+    "https://0x7f000001:{port}/",
+    "https://0x7f.0.0.1:{port}/",
+    "https://0177.0.0.1:{port}/",
+    "https://017700000001:{port}/",
+    "https://0:{port}/",
+    "https://0.0.0.0:{port}/",
+    "https://[::1]:{port}/",
+    "https://[::]:{port}/",
+    "https://[0:0:0:0:0:0:0:1]:{port}/",
+    "https://[::ffff:127.0.0.1]:{port}/",
+    "https://[::ffff:7f00:1]:{port}/",
+    "https://[::127.0.0.1]:{port}/",
+    "https://[64:ff9b::127.0.0.1]:{port}/",
+    "https://[64:ff9b::7f00:1]:{port}/",
+    "https://[2002:7f00:1::]:{port}/",
+    "https://[fe80::1]:{port}/",
+    "https://[fd00:ec2::254]:{port}/",
+    "https://１２７.0.0.1:{port}/",
+    "https://127。0。0。1:{port}/",
+    "https://①②⑦.0.0.1:{port}/",
+    "https://example.org@127.0.0.1:{port}/",
+    "https://example.org:443@127.0.0.1:{port}/",
+    "https://user:password@127.0.0.1:{port}/",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://100.100.100.200/",
+    "https://168.63.129.16/",
+    "https://192.0.0.192/",
+    "https://10.0.0.1:{port}/",
+    "https://172.16.0.1:{port}/",
+    "https://192.168.0.1:{port}/",
+    "https://100.64.0.1:{port}/",
+    "http://localhost:{port}/",
+    "http://[::1]:{port}/",
+    "ftp://127.0.0.1:{port}/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:{port}/_",
+    "data:text/plain,x",
+    "ws://127.0.0.1:{port}/",
+    "//127.0.0.1:{port}/",
+    "https://",
+    "https://" + "a" * 70 + ".example:{port}/",
+]
+
+
+def test_no_nasty_url_reaches_the_canary(canary: Canary) -> None:
+    assert len(NASTY) >= 40
+    through: list[str] = []
+    network = LoopbackOnly()
+    with Http(QUICK, network=network, limits=LocalLimits()) as http, http.client() as client:
+        for url in NASTY:
+            try:
+                client.get(url.format(port=canary.port))
+            except TerminalError as error:
+                assert error.reason == "forbidden-url", (url, error)
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+                pass  # refused by httpx before it came to us
+            except ServiceUnavailable as error:
+                assert error.reason == "dns", (url, error)
+            else:
+                through.append(url)
+    assert through == network.asked == []
+    assert canary.hits == 0
+
+
+def test_plain_http_allowed_for_a_host_does_not_make_its_address_allowed(canary: Canary) -> None:
+    with Http(QUICK, plain_http=["localhost"], limits=LocalLimits()) as http, http.client() as client:
+        with pytest.raises(TerminalError, match="no public address"):
+            client.get(f"http://localhost:{canary.port}/")
+    assert canary.hits == 0
+
+
+def test_a_name_that_rebinds_between_attempts_is_refused_the_second_time(canary: Canary) -> None:
+    names, network = Names(["93.184.216.34"], ["127.0.0.1"]), Nowhere()
+    with Http(QUICK, resolve=names, network=network, limits=LocalLimits()) as http, http.client() as client:
+        with pytest.raises(TerminalError, match=r"127\.0\.0\.1"):
+            client.get(f"https://rebinding.example:{canary.port}/")
+    assert network.asked == ["93.184.216.34"]
+    assert canary.hits == 0
+
+
+def test_a_name_is_resolved_once_an_attempt_and_its_checked_address_is_connected_to() -> None:
+    names, network = Names(["93.184.216.34"]), Nowhere()
+    with Http(QUICK, resolve=names, network=network, limits=LocalLimits()) as http, http.client() as client:
+        with pytest.raises(ServiceUnavailable) as caught:
+            client.get("https://public.example/")
+    assert caught.value.reason == "connect"
+    assert caught.value.attempts == names.asked == 2
+    assert network.asked == ["93.184.216.34"] * 2
+
+
+def test_one_private_address_among_public_ones_is_enough_to_refuse() -> None:
+    names, network = Names(["93.184.216.34", "10.0.0.1"]), Nowhere()
+    with Http(QUICK, resolve=names, network=network, limits=LocalLimits()) as http, http.client() as client:
+        with pytest.raises(TerminalError, match=r"10\.0\.0\.1"):
+            client.get("https://mixed.example/")
+    assert network.asked == []
+
+
+def test_each_address_of_a_host_is_tried() -> None:
+    network = Nowhere()
+    names = Names(["2606:2800:220:1:248:1893:25c8:1946", "93.184.216.34"])
+    with Http(Policy(max_attempts=1), resolve=names, network=network, limits=LocalLimits()) as http:
+        with http.client() as client, pytest.raises(ServiceUnavailable):
+            client.get("https://public.example/")
+    assert network.asked == ["2606:2800:220:1:248:1893:25c8:1946", "93.184.216.34"]
+
+
+def test_a_configured_origin_is_trusted_and_no_other_port_scheme_or_host() -> None:
+    reach = Reach(origins=["http://127.0.0.1:8000/v1"])
+    reach.check(httpx.URL("http://127.0.0.1:8000/v1/embeddings"))
+    assert reach.trusts("127.0.0.1", 8000)
+    assert not reach.trusts("127.0.0.1", 8001)
+    assert not reach.trusts("localhost", 8000)
+    for url in ("http://127.0.0.1:8001/", "http://localhost:8000/"):
+        with pytest.raises(PenstockError):
+            reach.check(httpx.URL(url))
+
+
+def test_a_default_port_is_the_same_origin_said_or_not() -> None:
+    reach = Reach(origins=["https://embed.internal/v1"])
+    assert reach.trusts("embed.internal", 443)
+    reach.check(httpx.URL("https://embed.internal:443/v1"))
+
+
+def test_a_refusal_tells_no_credentials() -> None:
+    with pytest.raises(TerminalError) as caught:
+        Reach().check(httpx.URL("https://user:s3cret@example.org/?api_key=s3cret"))
+    assert "s3cret" not in caught.value.message
+
+
+def test_what_cannot_be_a_host_name_is_refused_rather_than_a_crash() -> None:
+    with pytest.raises(TerminalError):
+        asyncio.run(resolve_by_system("a" * 70 + ".example", 443))

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import NotFound, UsageError
+from penstock.ir import RawPayload
+from penstock.sources.files import Files
+from penstock.sources.sniff import KINDS, READ
+
+
+def study(number: int, **more: object) -> dict[str, object]:
+    return {"protocolSection": {"identificationModule": {"nctId": f"NCT{number:08}"}, **more}}
+
+
+def listed(*paths: Path, **options: int) -> list[RawPayload]:
+    return list(Files(**options).list({"paths": [str(path) for path in paths]}))
+
+
+def bytes_at(payload: RawPayload) -> bytes:
+    """What the payload's origin says its bytes are, read without the source's help."""
+    content = Path(payload.origin.uri).read_bytes()
+    if payload.origin.member is not None:
+        if payload.origin.uri.endswith(".zip"):
+            content = zipfile.ZipFile(payload.origin.uri).read(payload.origin.member)
+        else:
+            content = gzip.decompress(content)
+    if payload.origin.offset is None:
+        return content
+    return content[payload.origin.offset : payload.origin.offset + len(payload.content)]
+
+
+class TestIdentity:
+    def test_a_whole_file_keeps_its_very_bytes(self, tmp_path: Path) -> None:
+        path = tmp_path / "s.json"
+        path.write_bytes(b"\n" + json.dumps(study(1)).encode() + b"\n")
+        [payload] = listed(tmp_path)
+        assert payload.content == path.read_bytes()
+        assert (payload.source_id, payload.origin.key, payload.origin.offset) == ("NCT00000001", "s.json", None)
+        assert payload.origin.version == f"{path.stat().st_size}-{path.stat().st_mtime_ns}"
+
+    def test_each_record_of_many_says_where_its_bytes_are(self, tmp_path: Path) -> None:
+        (tmp_path / "s.json").write_text(json.dumps({"studies": [study(1), study(2), {"protocolSection": {}}]}))
+        found = listed(tmp_path)
+        assert [payload.source_id for payload in found] == ["NCT00000001", "NCT00000002", "s.json#2"]
+        assert [payload.origin.key for payload in found] == ["s.json#0", "s.json#1", "s.json#2"]
+        assert all(bytes_at(payload) == payload.content for payload in found)
+
+    def test_what_states_no_identifier_is_called_by_its_place(self, tmp_path: Path) -> None:
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub" / "note.md").write_text("# Words")
+        assert [payload.source_id for payload in listed(tmp_path)] == ["sub/note.md"]
+
+    def test_a_name_that_is_no_utf_8_is_found_again(self, tmp_path: Path) -> None:
+        (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("words")
+        [payload] = listed(tmp_path)
+        payload.model_dump_json()
+        assert payload.origin.uri.startswith("file://")
+        again = Files().refetch(payload.origin)
+        assert again is not None
+        assert again.content == b"words"
+
+
+class TestQuery:
+    def test_one_path_need_not_be_a_list(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_text("words")
+        assert len(list(Files().list({"paths": str(tmp_path)}))) == 1
+
+    @pytest.mark.parametrize(
+        ("query", "says"),
+        [
+            ({}, "paths: Field required"),
+            ({"paths": []}, "paths"),
+            ({"path": ["x"]}, "did you mean 'paths'"),
+            ({"paths": ["x"], "speed": 1}, "known: paths"),
+            ({"paths": [1]}, "paths.0"),
+        ],
+    )
+    def test_a_query_it_cannot_take_is_refused_at_once(self, query: dict[str, object], says: str) -> None:
+        with pytest.raises(UsageError, match=says):
+            Files().list(query)
+
+    def test_a_missing_path_is_refused_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(NotFound, match="nowhere"):
+            Files().list({"paths": [str(tmp_path / "nowhere")]})
+
+    @pytest.mark.parametrize("cursor", ["x", "[]", '["a"]', '{"a": 1}', '[1, 2, "x"]'])
+    def test_a_cursor_of_another_making_is_refused(self, tmp_path: Path, cursor: str) -> None:
+        with pytest.raises(UsageError, match="no cursor"):
+            Files().list({"paths": [str(tmp_path)]}, cursor)
+
+
+class TestFaults:
+    def test_one_bad_file_ends_nothing_and_its_bytes_are_kept(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_bytes(b'{"studies": [')
+        (tmp_path / "b.json").write_bytes(b'{"a": nonsense}')
+        (tmp_path / "c.json").write_bytes(b"")
+        (tmp_path / "d.json").write_text(json.dumps(study(4)))
+        found = listed(tmp_path)
+        assert [(p.source_id, p.kind) for p in found] == [
+            ("a.json", "truncated"),
+            ("b.json", "malformed"),
+            ("c.json", "empty"),
+            ("NCT00000004", "clinicaltrials-study"),
+        ]
+        assert all(payload.note for payload in found[:2])
+        assert [payload.content for payload in found[:3]] == [b'{"studies": [', b'{"a": nonsense}', b""]
+
+    def test_one_bad_record_costs_no_other(self, tmp_path: Path) -> None:
+        lines = [json.dumps(study(1)), '{"protocolSection": {', json.dumps(study(3))]
+        (tmp_path / "s.jsonl").write_text("\n".join(lines))
+        assert [p.source_id for p in listed(tmp_path)] == ["NCT00000001", "s.jsonl#1", "NCT00000003"]
+
+    def test_what_is_too_large_is_told_and_never_read_whole(self, tmp_path: Path) -> None:
+        (tmp_path / "big.txt").write_bytes(b"x" * 3_000_000)
+        (tmp_path / "many.json").write_text(json.dumps([study(1), study(2, x="x" * 5000), study(3)]))
+        found = listed(tmp_path, max_bytes=1000)
+        assert [(p.source_id, p.kind, bool(p.content)) for p in found] == [
+            ("big.txt", "too-large", False),
+            ("NCT00000001", "clinicaltrials-study", True),
+            ("many.json#1", "too-large", False),
+            ("NCT00000003", "clinicaltrials-study", True),
+        ]
+        assert "1,000" in found[0].note
+
+    def test_a_file_that_cannot_be_read_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "a.txt").write_text("words")
+        (tmp_path / "b.txt").write_text("words")
+        real = os.stat
+
+        def stat(path: str, **more: object) -> os.stat_result:
+            if str(path).endswith("a.txt"):
+                raise PermissionError(13, "Permission denied")
+            return real(path, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "stat", stat)
+        assert [(p.source_id, p.kind, p.note) for p in listed(tmp_path)] == [
+            ("a.txt", "unreadable", "Permission denied"),
+            ("b.txt", "text", ""),
+        ]
+
+    def test_a_pipe_does_not_hang_the_listing(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        assert [(p.kind, p.note) for p in listed(tmp_path / "pipe")] == [("unreadable", "not a regular file")]
+
+    def test_a_list_of_unknown_things_is_one_file_of_another_kind(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text(json.dumps([{"x": 1}, {"x": 2}, {"x": 3}]))
+        (tmp_path / "b.jsonl").write_text('{"x": 1}\n{"x": 2}\n')
+        (tmp_path / "c.json").write_text(json.dumps({"results": [{"x": 1}]}))
+        assert [(p.source_id, p.kind) for p in listed(tmp_path)] == [
+            ("a.json", "json"),
+            ("b.jsonl", "json"),
+            ("c.json", "json"),
+        ]
+
+    def test_an_answer_without_records_lists_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text('{"meta": {"count": 0}, "results": []}')
+        assert listed(tmp_path) == []
+
+
+class TestPacked:
+    def test_a_gzipped_export_is_read_as_if_it_were_none(self, tmp_path: Path) -> None:
+        content = "\n".join(json.dumps(study(n, pad="x" * 999)) for n in range(2000)).encode()
+        half = len(content) // 2
+        (tmp_path / "s.jsonl.gz").write_bytes(gzip.compress(content[:half]) + gzip.compress(content[half:]))
+        found = listed(tmp_path)
+        assert [p.source_id for p in found] == [f"NCT{n:08}" for n in range(2000)]
+        assert all(p.origin.member == "s.jsonl" for p in found)
+        assert b"\n".join(p.content for p in found) == content
+        assert bytes_at(found[1234]) == found[1234].content
+
+    def test_a_gzip_file_cut_short_gives_the_records_before_the_cut(self, tmp_path: Path) -> None:
+        records = [study(n, pad=os.urandom(200).hex()) for n in range(100)]
+        packed = gzip.compress(json.dumps(records).encode())
+        (tmp_path / "s.json.gz").write_bytes(packed[: len(packed) // 2])
+        found = listed(tmp_path)
+        kinds = Counter(payload.kind for payload in found)
+        assert kinds["clinicaltrials-study"] > 40
+        assert found[-1].kind == "truncated"
+        assert kinds.total() == kinds["clinicaltrials-study"] + 1
+
+    def test_a_zip_file_gives_each_of_its_files(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            archive.writestr("one.json", json.dumps([study(1), study(2)]))
+            archive.writestr("sub/note.md", "# Words")
+        found = listed(tmp_path)
+        assert [(p.source_id, p.origin.key) for p in found] == [
+            ("NCT00000001", "all.zip!one.json#0"),
+            ("NCT00000002", "all.zip!one.json#1"),
+            ("all.zip!sub/note.md", "all.zip!sub/note.md"),
+        ]
+        assert all(bytes_at(payload) == payload.content for payload in found)
+
+    @pytest.mark.parametrize("name", ["bomb.json.gz", "bomb.zip"])
+    def test_a_bomb_is_told_for_one(self, tmp_path: Path, name: str) -> None:
+        content = b'{"a": "' + b"0" * 40_000_000
+        if name.endswith("gz"):
+            (tmp_path / name).write_bytes(gzip.compress(content))
+        else:
+            with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("bomb.json", content)
+        [payload] = listed(tmp_path)
+        assert (payload.kind, payload.content) == ("too-large", b"")
+
+    def test_hostile_archives_do_no_harm(self, data: Path, tmp_path: Path) -> None:
+        before = set(Path("/tmp").iterdir()) - {tmp_path}
+        found = listed(data / "archives")
+        assert {payload.kind for payload in found} <= KINDS.keys()
+        assert sum(len(payload.content) for payload in found) < 5_000_000
+        assert not [path for path in set(Path("/tmp").iterdir()) - before if "evil" in path.name]
+        assert all(p.note for p in found if p.kind in ("malformed", "encrypted", "truncated"))
+
+
+EXPECTED = {
+    "ctgov": {"clinicaltrials-study": 181, "clinicaltrials-legacy": 2},
+    "openalex": {"openalex-work": 208, "api-error": 3, "openalex-groups": 1},
+    "openfda": {
+        "openfda-drug-label": 4,
+        "openfda-drug-event": 3,
+        "openfda-drugsfda": 1,
+        "spl": 3,
+        "json": 4,
+        "json-schema": 2,
+        "api-error": 1,
+    },
+    "jats_pubmed": {"jats-article": 23, "pubmed-article": 2, "html": 1, "json": 10, "api-error": 2},
+}
+
+
+class TestRealFiles:
+    @pytest.mark.parametrize("folder", EXPECTED)
+    def test_each_is_what_it_is(self, data: Path, folder: str) -> None:
+        found = listed(data / folder)
+        assert Counter(payload.kind for payload in found) == EXPECTED[folder]
+        assert all(bytes_at(payload) == payload.content for payload in found)
+
+    @pytest.mark.parametrize("folder", EXPECTED)
+    def test_each_record_states_an_identifier_of_its_own(self, data: Path, folder: str) -> None:
+        unnamed = {p.origin.key for p in listed(data / folder) if p.kind in READ and p.source_id == p.origin.key}
+        assert unnamed <= {"pmc_oa/pmc3040717.html"}
