@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,13 +46,13 @@ class Vectors:
         return int(self.rows.shape[1]) if self.rows.ndim == 2 else 0
 
     def to_bytes(self) -> bytes:
-        """`model`, NUL, `note`, NUL, then a .npy file (NEP 1)."""
-        out = io.BytesIO()
-        out.write(f"{self.model}\0{self.note}\0".encode())
-        np.save(out, np.ascontiguousarray(self.rows, np.float32), allow_pickle=False)
-        return out.getvalue()
+        """`model`, `note`, rows and columns in decimal, each ended by NUL; then the rows, little-endian float32."""
+        rows, columns = self.rows.shape
+        return f"{self.model}\0{self.note}\0{rows}\0{columns}\0".encode() + self.rows.astype("<f4").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        model, note, array = data.split(b"\0", 2)
-        return cls(model.decode(), np.load(io.BytesIO(array), allow_pickle=False), note.decode())
+        """Raises ValueError when the bytes are not of this form."""
+        model, note, rows, columns, body = data.split(b"\0", 4)
+        array = np.frombuffer(body, "<f4").reshape(int(rows), int(columns))
+        return cls(model.decode(), array, note.decode())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, Select, and_, bindparam, column, func, or_, select, update, values
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, update
 
 from penstock.errors import PenstockError
 from penstock.ledger.database import Database, clock
@@ -219,17 +219,14 @@ class Work:
         with self._db.read() as connection:
             return {(row[0], row[1]): Stored(*row[2:]) for row in connection.execute(query)}
 
-    def existing(self, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], Stored]:
-        """Which of these (document, key) have an artifact already."""
-        asked = values(column("document_id", artifacts.c.document_id.type), column("key", LargeBinary), name="asked")
-        wanted = asked.data(list(keys)).cte("wanted")  # a row-value IN would scan the table on SQLite
-        query = select(*_STORED).join_from(
-            wanted,
-            artifacts,
-            and_(artifacts.c.document_id == wanted.c.document_id, artifacts.c.key == wanted.c.key),
-        )
+    def existing(self, kind: str, keys: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Stored]:
+        """Which of these (document, key) have an artifact of this kind already."""
+        query = select(*_STORED).where(
+            artifacts.c.document_id.in_([document for document, _ in keys]), artifacts.c.kind == kind
+        )  # by document, then sifted here: a row-value IN would scan the table on SQLite
+        wanted = set(keys)
         with self._db.read() as connection:
-            return {(row[1], row[2]): Stored(*row) for row in connection.execute(query)}
+            return {(row[1], row[2]): Stored(*row) for row in connection.execute(query) if (row[1], row[2]) in wanted}
 
     def bodies(self, stored: Iterable[Stored]) -> dict[int, tuple[bytes | None, bytes | None]]:
         """Artifact id → (head, body); body None where it rests in the artifact store."""

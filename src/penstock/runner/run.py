@@ -251,7 +251,7 @@ class Runner:
             return
         for source_name, _, row, content in self._ledger.reports.lost_documents(scope.batch):
             source = self._sources.get(source_name)
-            stored = self._ledger.work.existing([(row, content)]).values()
+            stored = self._ledger.work.existing("RawPayload", [(row, content)]).values()
             heads = self._ledger.work.bodies(stored).values()
             if source is None or not heads:
                 continue

@@ -140,7 +140,8 @@ class StageLoop:
             tasks.append(_Task(claim, context, self._output_key(claim, sources), sources))
         if self._planned.contract.sink:
             return tasks
-        existing = self._work.existing([(t.claim.document_id, t.key) for t in tasks])
+        wanted = [(t.claim.document_id, t.key) for t in tasks]
+        existing = self._work.existing(type_name(self._planned.contract.gives), wanted)
         found = [t for t in tasks if (t.claim.document_id, t.key) in existing]
         if found:
             self._load_reused(found, existing, held)

@@ -9,8 +9,10 @@ from typing import BinaryIO
 
 from penstock.sources.identify import NO_RECORDS, Identity, identify_json, identify_xml
 from penstock.sources.packed import Damaged, Member, Readable, gunzipped, members
-from penstock.sources.records import Slice, split_json, split_lines, split_xml
+from penstock.sources.records import split_json, split_lines
+from penstock.sources.records_xml import split_xml
 from penstock.sources.sniff import FAULTS, HEAD, Look, look
+from penstock.sources.window import Slice
 
 CHUNK = 1 << 20
 _FAULTS = {"truncated": "the file ends before this record does", "malformed": "these bytes belong to no whole record"}
@@ -142,7 +144,8 @@ class Extractor:
         if content is None:
             yield Found("too-large", media_type=seen.media_type, note=self._too_large)
         elif stream.damage:
-            yield Found(stream.damage.kind, content=content, media_type=seen.media_type, note=str(stream.damage))
+            kept = b"" if stream.damage.kind == "too-large" else content
+            yield Found(stream.damage.kind, content=kept, media_type=seen.media_type, note=str(stream.damage))
         else:
             if identity is None:
                 identity = identify_json(content) if seen.kind == "json" else identify_xml(content, seen.kind)

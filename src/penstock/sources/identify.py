@@ -49,7 +49,11 @@ def _object(value: Mapping[str, Any]) -> Identity:
         return Identity(
             "clinicaltrials-study", _matching(_NCT, _at(value, "protocolSection", "identificationModule", "nctId"))
         )
-    if "FullStudiesResponse" in value or "ProtocolSection" in value or _at(value, "Study", "ProtocolSection") is not None:
+    if (
+        "FullStudiesResponse" in value
+        or "ProtocolSection" in value
+        or _at(value, "Study", "ProtocolSection") is not None
+    ):
         return Identity("clinicaltrials-legacy")
     if "$schema" in value:
         return Identity("json-schema")

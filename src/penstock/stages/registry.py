@@ -63,10 +63,13 @@ class EntryPointCatalogue:
     def _load(self, contract: str, name: str) -> type[Implementation]:
         spec = self.contracts[contract]
         registered = f"{contract}.{name}" in self._doors[STAGES].names
-        if not registered and "." in name:
+        if registered:
+            found = self._doors[STAGES].load(f"{contract}.{name}")
+        elif "." in name:
             found = _adapt(contract, name)
         else:
-            found = self._doors[STAGES].load(f"{contract}.{name}", f"{contract} has no implementation {name!r}")
+            fix = suggest(name, self.implementations(contract))
+            raise NotFound(f"{contract} has no implementation {name!r}", next_step=fix)
         missing = check(found, spec)
         if registered and not missing and found.name != name:
             missing = [f"is registered as {name!r}, but its name is {found.name!r}"]
@@ -77,7 +80,9 @@ class EntryPointCatalogue:
 
     def source(self, name: str) -> Any:
         """The class of a source. Raises NotFound or UsageError as `load` does."""
-        return self._doors[SOURCES].load(name, f"there is no source {name!r}")
+        if name not in self._doors[SOURCES].names:
+            raise NotFound(f"there is no source {name!r}", next_step=suggest(name, self.sources))
+        return self._doors[SOURCES].load(name)
 
     def build(
         self, contract: str, name: str, options: BaseModel | None, services: Mapping[str, object]
@@ -161,7 +166,12 @@ def _adapt(contract: str, path: str) -> Any:
         raise UsageError(
             f"{contract} takes no Haystack component ({path}); {able} do", next_step="use a registered name"
         )
-    return import_module(ADAPTERS[contract]).adapt(path)
+    try:
+        return import_module(ADAPTERS[contract]).adapt(path)
+    except UsageError:
+        raise
+    except Exception as error:  # the component's own import may raise anything
+        raise UsageError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
 
 
 class _Door:
@@ -179,11 +189,9 @@ class _Door:
             found.setdefault(point.name, {})[_distribution(point), point.value] = point
         return {name: list(points.values()) for name, points in found.items()}
 
-    def load(self, name: str, unknown: str) -> Any:
-        """The thing. Raises NotFound, UsageError when it is registered twice or can't be imported."""
-        points = self.names.get(name, [])
-        if not points:
-            raise NotFound(unknown, next_step=suggest(name, self.names))
+    def load(self, name: str) -> Any:
+        """The thing of a name there is. Raises UsageError when it is registered twice or can't be imported."""
+        points = self.names[name]
         if len(points) > 1:
             who = " and ".join(sorted(f"{_distribution(point)} ({point.value})" for point in points))
             raise UsageError(
@@ -241,7 +249,7 @@ class _Contracts(Mapping[str, Contract]):
         return name in self._door.names
 
     def _load(self, name: str) -> Contract:
-        found = self._door.load(name, f"there is no contract {name!r}")
+        found = self._door.load(name)
         if not isinstance(found, Contract) or found.name != name:
             raise UsageError(
                 f"the contract {name!r} is registered as {found!r}", next_step="register a Contract of that name"

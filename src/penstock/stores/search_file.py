@@ -18,6 +18,7 @@ from penstock.errors import PenstockError, StorageFull, StoreBusy, UsageError
 from penstock.stores import search_schema
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LITTLE_ROOM = 64_000_000
 _inherited: list[apsw.Connection] = []
 """Connections that came over a fork: closing one in the child could drop the parent's WAL, so none ever is."""
 
@@ -149,6 +150,8 @@ class SearchFile:
                 return self._full()
             case apsw.IOError() if connection is not None and connection.system_errno in _NO_ROOM:
                 return self._full()
+            case apsw.SQLError() if self._is_full_in_disguise(str(error)):
+                return self._full()
             case apsw.CorruptError() | apsw.NotADBError():
                 return UsageError(
                     f"{self.path} is damaged or no search index: {error}",
@@ -165,6 +168,12 @@ class SearchFile:
                 return StoreBusy(f"{self.path} could not be read or written: {error}")
         return None
 
+    def _is_full_in_disguise(self, message: str) -> bool:
+        """sqlite-vec answers a plain error when SQLite, underneath it, found no room for its next block."""
+        return "disk is full" in message or ("sqlite-vec error" in message and self._free() < _LITTLE_ROOM)
+
     def _full(self) -> StorageFull:
-        free = shutil.disk_usage(self.path.parent).free
-        return StorageFull(f"no room to write {self.path}: {free / 1e6:,.1f} MB free there")
+        return StorageFull(f"no room to write {self.path}: {self._free() / 1e6:,.1f} MB free there")
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self.path.parent).free

@@ -114,7 +114,7 @@ class SqliteSearchIndex:
                 f" WHERE w.words MATCH ? AND d.tenant = ?{conditions} ORDER BY w.rank LIMIT ?",
                 (f'tenant : "t{number}" AND {{text title}} : ({query.expression})', number, *bindings, k),
             )
-            return [LegHit(row, -rank) for row, rank in found]
+            return _ranked([LegHit(row, -rank) for row, rank in found])
 
     def dense(self, tenant: str, vector: NDArray[np.float32], k: int, filters: Filters = NO_FILTERS) -> list[LegHit]:
         """The `k` (at most MAX_NEIGHBOURS) chunks nearest to `vector`, shape (dimension,), exactly, nearest first.
@@ -144,7 +144,7 @@ class SqliteSearchIndex:
                 f"SELECT rowid, distance FROM vectors WHERE embedding MATCH ? AND k = ? AND tenant = ?{among}",
                 (asked.tobytes(), min(k, MAX_NEIGHBOURS), number, *bindings),
             )
-            return [LegHit(row, 1.0 - distance) for row, distance in found]
+            return _ranked([LegHit(row, 1.0 - distance) for row, distance in found])
 
     def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
         """Chunks by the row numbers that a leg gave, in the same snapshot."""
@@ -237,3 +237,8 @@ class SqliteSearchIndex:
         """What is wrong inside: damaged pages, rows that belong to nothing. Empty when all is well."""
         with self._file.reading() as db:
             return problems(db)
+
+
+def _ranked(hits: list[LegHit]) -> list[LegHit]:
+    """Best first, equals in the order they were written."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.number))

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.sources.records import Slice, split_json, split_lines, split_xml
+from penstock.sources.records import split_json, split_lines
+from penstock.sources.records_xml import split_xml
+from penstock.sources.window import Slice
 
 Splitter = Callable[[Iterator[bytes], int], Iterator[Slice]]
 LIMIT = 1 << 20

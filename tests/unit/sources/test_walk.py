@@ -105,12 +105,11 @@ def test_a_name_that_is_no_utf_8_gets_a_printable_form(tmp_path: Path) -> None:
 
 
 def test_folders_deeper_than_the_stack_are_walked(tmp_path: Path) -> None:
-    here = os.getcwd()
+    folders = [str(tmp_path) + "/d" * depth for depth in range(1, 1200)]
+    for folder in folders:
+        os.mkdir(folder)
     try:
-        os.chdir(tmp_path)
-        for _ in range(1500):
-            os.mkdir("d")
-            os.chdir("d")
+        assert names(tmp_path) == []
     finally:
-        os.chdir(here)
-    assert names(tmp_path) == []
+        for folder in reversed(folders):
+            os.rmdir(folder)

@@ -44,7 +44,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def install(dist: str, code: str = PLUGIN, *, module: str = "", **groups: str) -> None:
         folder = tmp_path / dist
-        info = folder / f"{dist}-1.0.dist-info"
+        info = folder / f"{dist.replace('-', '_')}-1.0.dist-info"
         info.mkdir(parents=True)
         info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
         lines = [f"[penstock.{group}]\n{dedent(points)}" for group, points in groups.items()]
@@ -148,7 +148,7 @@ def test_a_plugin_that_can_not_be_imported_says_why(
 def test_a_usage_error_of_a_plugin_passes_as_it_is(install: Install) -> None:
     code = "from penstock.errors import UsageError\nraise UsageError('no GPU here')"
     install("plug", code, stages="ParseStage.x = plug:X")
-    with pytest.raises(UsageError, match="^no GPU here$"):
+    with pytest.raises(UsageError, match=r"^no GPU here$"):
         EntryPointCatalogue().load("ParseStage", "x")
 
 
@@ -200,6 +200,12 @@ def test_a_haystack_component_by_its_dotted_name_becomes_a_chunk_stage() -> None
         catalogue.load("ParseStage", "haystack.components.preprocessors.DocumentSplitter")
     with pytest.raises(UsageError):
         catalogue.load("ChunkStage", "haystack.components.preprocessors.NoSuchThing")
+
+
+def test_a_component_whose_import_breaks_is_a_usage_error(install: Install) -> None:
+    install("plug", "1 / 0")
+    with pytest.raises(UsageError, match=r"plug\.Splitter can't be imported: ZeroDivisionError"):
+        EntryPointCatalogue().load("ChunkStage", "plug.Splitter")
 
 
 class Good:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 import pytest
@@ -18,6 +19,11 @@ from penstock.errors import StorageFull, StoreBusy, UsageError
 from penstock.stores import search_file
 from penstock.stores.search_index import SqliteSearchIndex
 from penstock.stores.search_rows import Counts
+
+
+class Room(NamedTuple):
+    free: int
+
 
 WRITER = """
 import sys
@@ -185,12 +191,29 @@ def test_a_system_that_refuses_to_write_more_is_a_full_disk_too(index, make):
     assert index.count() == Counts(2, 2, 0)
 
 
+@pytest.mark.parametrize(("pages", "free"), [(5, 1 << 40), (50, 1_000_000)])
+def test_no_room_for_a_block_of_vectors_is_a_full_disk_though_the_extension_calls_it_otherwise(
+    index, make, monkeypatch, pages, free
+):
+    index.store_id()
+    connection = index._file._connection()
+    connection.pragma("max_page_count", connection.pragma("page_count") + pages)
+    monkeypatch.setattr(search_file.shutil, "disk_usage", lambda _: Room(free))
+    with pytest.raises(StorageFull):
+        index.replace([make("d", "words", vectors=[[1.0] * 4096])])
+    assert index.count() == Counts(0, 0, 0)
+
+
 def test_an_error_inside_a_transaction_undoes_all_of_it(index, make):
     index.replace([make("d", "kept")])
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012
-        with index._file.writing() as db:  # noqa: SIM117
+
+    def fail() -> None:
+        with index._file.writing() as db:
             db.execute("DELETE FROM documents")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert index.count() == Counts(1, 1, 0)
 
 

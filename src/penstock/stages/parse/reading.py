@@ -19,7 +19,10 @@ from penstock.stages.parse.xml import Element
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NOTHING = re.compile(r"(?!)")
 _EDGE = "\x1f"
-"""Stands for the edge of a BREAK until a text is put together: white space, except before punctuation."""
+"""Stands, until a text is put together, for the edge of a BREAK or white space before what is left out.
+
+It becomes white space, except before punctuation.
+"""
 _NO_EDGE = re.compile(f"{_EDGE}+(?=[,.;:)\\]])")
 
 
@@ -106,13 +109,11 @@ class Reading:
                 breaks.add(node)
                 kept.insert(_EDGE)
                 continue
-            if isinstance(role, str):
-                kept.insert(role)
-            elif role is Role.BLOCK:
+            if role is Role.BLOCK:
                 if (passage := kept.take()) is not None:
                     yield passage
                 yield node
-            kept.goto(self._last[node])
+            kept.drop(self._last[node], role if isinstance(role, str) else "")
             walker.skip_subtree()
         kept.upto(self._last[container])
         if (passage := kept.take()) is not None:
@@ -185,7 +186,12 @@ class _Kept:
             self._high = reading._ends[piece - 1]
             self._cursor = piece
 
-    def goto(self, piece: int) -> None:
+    def drop(self, piece: int, instead: str) -> None:
+        """Leave out what lies between the cursor and this piece, but not the white space before it."""
+        reading, cursor = self._reading, self._cursor
+        if piece > cursor and cursor and reading._starts[cursor] > reading._ends[cursor - 1]:
+            self._parts.append(_EDGE)
+        self._parts.append(instead)
         self._cursor = piece
 
     def insert(self, text: str) -> None:

@@ -1,0 +1,111 @@
+"""The command line. A user's mistake is one line with its fix; commands import what they need when they run."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from penstock.cli import doctor, explain, graph, init, jobs, ledger, pipelines, retry, run, search, submit, tour
+from penstock.cli.embedding import query_embedder
+from penstock.errors import PenstockError, Stopped, UsageError
+
+FAILED, USAGE, PARTIAL = 1, 2, 3
+"""Exit statuses; 0 is complete, 130 and 143 are a stop by SIGINT and SIGTERM."""
+
+
+@dataclass(slots=True)
+class Invocation:
+    debug: bool = False
+
+
+app = typer.Typer(
+    name="penstock",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def penstock(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="PENSTOCK_DEBUG", help="Show the traceback of what goes wrong.")
+    ] = False,
+) -> None:
+    """Sources in; a hybrid search index and a knowledge graph out, nothing lost and nothing done twice.
+
+    Exit status: 0 complete, 1 failed, 2 a mistake in what was asked for, 3 some documents did not get through.
+    """
+    context.ensure_object(Invocation).debug = debug
+
+
+tour.register(app)
+run.register(app)
+submit.register(app)
+jobs.register(app)
+retry.register(app)
+explain.register(app)
+search.register(app, query_embedder)
+graph.register(app)
+app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(ledger.app, name="ledger")
+doctor.register(app)
+init.register(app)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    sys.stdout.write(f"penstock {installed('penstock')}\n")
+
+
+def main() -> None:
+    """The entry point `penstock`."""
+    invocation = Invocation()
+    try:
+        app(obj=invocation, prog_name="penstock")
+    except PenstockError as error:
+        _complain(error, invocation.debug)
+        sys.exit(_status(error))
+    except Exception as error:  # noqa: BLE001 — the last door: a bug is told as one
+        _confess(error, invocation.debug)
+        sys.exit(FAILED)
+
+
+def _status(error: PenstockError) -> int:
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, Stopped):
+        return 128 + (signal.SIGTERM if signal.SIGTERM.name in error.message else signal.SIGINT)
+    return FAILED
+
+
+def _complain(error: PenstockError, debug: bool) -> None:
+    from penstock.cli.screen import complain
+
+    if debug:
+        _traceback(error)
+    complain(error)
+
+
+def _confess(error: Exception, debug: bool) -> None:
+    from penstock.cli.screen import fault, stderr
+
+    if debug:
+        _traceback(error)
+    what = f"this is a bug in penstock or a plugin: {type(error).__name__}: {error}"
+    stderr().print(fault(what, "" if debug else "penstock --debug … shows the traceback"), soft_wrap=True)
+
+
+def _traceback(error: Exception) -> None:
+    import traceback
+
+    traceback.print_exception(error, file=sys.stderr)

@@ -1,0 +1,82 @@
+"""`penstock retry`: try again what failed or was dead-lettered, from the stage where it did."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.request import Tenant, find_pipeline
+
+if TYPE_CHECKING:
+    from penstock.bootstrap import App
+
+RETRYABLE = ("dead", "failed", "cancelled")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("retry")(retry)
+
+
+def retry(
+    documents: Annotated[
+        list[str] | None, typer.Argument(metavar="DOC…", help="Source ids or document ids.", show_default=False)
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Only what failed for this reason.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only dead, failed or cancelled documents; default: dead and failed.")
+    ] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Only of this pipeline.")] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Leave it to a running Dagster.")] = False,
+    tenant: Tenant = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Try failed and dead documents again, as a new round: here, or with --submit in a running Dagster."""
+    from penstock.bootstrap import open_app
+    from penstock.cli.names import known_name
+    from penstock.cli.report import report_json, show_report
+    from penstock.cli.run import STATUS, run_here
+    from penstock.cli.screen import print_json, say, stdout
+    from penstock.ledger.listing import Listing
+    from penstock.runner import RunRequest
+
+    with closing(open_app()) as app:
+        owner = tenant or app.settings.tenant
+        listing = Listing(app.ledger.database)
+        app.ledger.open()
+        known_name("status", status, RETRYABLE)
+        known_name("reason", reason, listing.reasons(owner))
+        known_name("pipeline", pipeline, listing.pipelines(owner))
+        wanted = listing.doc_ids(owner, documents or [])
+        if not submit:
+            _check_usable(app, listing.pipelines(owner, RETRYABLE), pipeline)
+        made = app.ledger.batches.retry(
+            tenant=owner, queued=submit, pipeline=pipeline, reason=reason, status=status, doc_ids=wanted
+        )
+        console = stdout()
+        if not made and not as_json:
+            say(console, "nothing to retry: no document stands failed or dead that matches", "green")
+        results, worst = [], 0
+        for batch, count in made:
+            result = {"pipeline": batch.pipeline, "batch": batch.id, "documents": count}
+            if submit and not as_json:
+                say(console, f"batch {batch.id} of pipeline {batch.pipeline} is queued with {count:,} of them: make ui")
+            if not submit:
+                request = RunRequest(tenant=owner, batch=batch.id)
+                report = run_here(app, find_pipeline(app, batch.pipeline), request)
+                worst = max(worst, STATUS[report.outcome], key=(0, 3, 1).index)
+                result["report"] = report_json(batch.pipeline, report)
+                if not as_json:
+                    say(console, f"{batch.pipeline}: {count:,} tried again, batch {batch.id}", "bold")
+                    show_report(console, report)
+            results.append(result)
+    if as_json:
+        print_json(results)
+    raise typer.Exit(worst)
+
+
+def _check_usable(app: App, names: list[str], only: str | None) -> None:
+    """Before anything is marked for another try: raises ConfigError or NotFound for a pipeline that can't be run."""
+    for name in names if only is None else [only]:
+        find_pipeline(app, name)

@@ -1,0 +1,68 @@
+"""`penstock run`: a pipeline over documents, here and now, without Dagster."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.request import FILES, Paths, Query, Source, Tenant, check_query, find_pipeline, source_query
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from penstock.bootstrap import App
+    from penstock.pipelines.topology import Topology
+    from penstock.runner import RunReport, RunRequest
+
+STATUS = {"complete": 0, "failed": 1, "partial": 3}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(run)
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name: penstock pipelines list.", show_default=False)],
+    paths: Paths = None,
+    source: Source = FILES,
+    query: Query = None,
+    tenant: Tenant = None,
+    batch: Annotated[int | None, typer.Option(help="Run a batch the ledger has instead of listing anything.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Run PIPELINE over documents in the foreground. What is done already is not done again.
+
+    Exit status: 0 complete, 1 failed, 2 a mistake in what was asked for, 3 some documents did not get through.
+    """
+    from penstock.bootstrap import open_app
+    from penstock.cli.report import report_json, show_report
+    from penstock.cli.screen import print_json, stdout
+    from penstock.runner import RunRequest
+
+    with closing(open_app()) as app:
+        topology = find_pipeline(app, pipeline)
+        asked = source_query(source, paths or [], query or [])
+        if batch is None:
+            check_query(app, source, asked)
+        elif asked:
+            raise UsageError("a batch has its documents already: leave out the paths and --query")
+        request = RunRequest(source, asked, tenant or app.settings.tenant, batch)
+        report = run_here(app, topology, request)
+    if as_json:
+        print_json(report_json(topology.name, report))
+    else:
+        show_report(stdout(), report)
+    raise typer.Exit(STATUS[report.outcome])
+
+
+def run_here(app: App, topology: Topology, request: RunRequest) -> RunReport:
+    """Run in the foreground with progress; SIGINT and SIGTERM are answered between documents.
+
+    Raises UsageError, and Stopped once what was under way has been given back.
+    """
+    from penstock.cli.progress import progress
+    from penstock.runner.interrupts import held_interrupts
+
+    with held_interrupts() as stop, progress([stage.name for stage in topology.stages]) as observer:
+        return app.runner.run(topology, request, observer, stop)
