@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,8 +12,7 @@ from penstock.cli import doctor, explain, graph, init, jobs, ledger, pipelines, 
 from penstock.cli.embedding import query_embedder
 from penstock.errors import PenstockError, Stopped, UsageError
 
-FAILED, USAGE, PARTIAL = 1, 2, 3
-"""Exit statuses; 0 is complete, 130 and 143 are a stop by SIGINT and SIGTERM."""
+FAILED, USAGE, STOPPED = 1, 2, 130
 
 
 @dataclass(slots=True)
@@ -81,11 +79,7 @@ def main() -> None:
 
 
 def _status(error: PenstockError) -> int:
-    if isinstance(error, UsageError):
-        return USAGE
-    if isinstance(error, Stopped):
-        return 128 + (signal.SIGTERM if signal.SIGTERM.name in error.message else signal.SIGINT)
-    return FAILED
+    return USAGE if isinstance(error, UsageError) else STOPPED if isinstance(error, Stopped) else FAILED
 
 
 def _complain(error: PenstockError, debug: bool) -> None:

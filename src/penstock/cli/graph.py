@@ -113,9 +113,7 @@ def _title(node: Node) -> Text:
     if node.identifiers:
         title.append(f"\n{_identifiers(node.identifiers)}", "dim")
     if node.merged_by:
-        title.append(
-            f"\n{_number(len(node.rows), 'name')} read as one, since they share {_identifiers(node.merged_by)}", "dim"
-        )
+        title.append(f"\n{len(node.rows)} entities read as one, since they share {_identifiers(node.merged_by)}", "dim")
     return title
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli.screen import counted, print_json, say, stdout, text
 from penstock.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -33,19 +34,20 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check pipeline files, saying all that is wrong with each. Exit status 2 if anything is."""
-    loaded, broken = _load_files(files) if files else _of_set(_load_all())
+    loaded, broken = _load_files(files) if files else _load_all_files()
     if as_json:
-        _print_json(
+        print_json(
             {
                 "ok": {str(topology.path): topology.name for topology in loaded},
-                "warnings": [_problem(p) for topology in loaded for p in topology.warnings],
-                "problems": [_problem(p) for error in broken.values() for p in error.problems],
+                "warnings": [warning for topology in loaded for warning in topology.warnings],
+                "problems": [problem for error in broken.values() for problem in error.problems],
             }
         )
     else:
-        console = _console()
+        console = stdout()
         for topology in loaded:
-            _say(console, f"{topology.path}: ok, pipeline {topology.name!r}, {len(topology.stages)} stages", "green")
+            stages = counted(len(topology.stages), "stage")
+            say(console, f"{topology.path}: ok, pipeline {topology.name!r}, {stages}", "green")
             for warning in topology.warnings:
                 _complain(console, warning, "yellow", "warning: ")
         for error in broken.values():
@@ -62,13 +64,13 @@ def show(name: Annotated[str, typer.Argument(help="The pipeline's name.")], as_j
     for path, error in pipelines.broken.items():
         if name not in pipelines.loaded and path.stem == name:
             for problem in error.problems:
-                _complain(_console(), problem, "red")
+                _complain(stdout(), problem, "red")
             raise typer.Exit(BROKEN)
     topology = pipelines.named(name)
     if as_json:
-        _print_json(_topology(topology))
+        print_json(_topology(topology))
     else:
-        _draw(_console(), topology)
+        _draw(stdout(), topology)
 
 
 @app.command("list")
@@ -77,23 +79,20 @@ def list_(as_json: Json = False) -> None:
     pipelines = _load_all()
     if as_json:
         loaded = [_summary(topology) for topology in pipelines.loaded.values()]
-        _print_json(
-            {"pipelines": loaded, "broken": {str(path): str(error) for path, error in pipelines.broken.items()}}
-        )
+        print_json({"pipelines": loaded, "broken": {str(path): str(error) for path, error in pipelines.broken.items()}})
         return
     from rich.table import Column, Table
-    from rich.text import Text
 
     table = Table("pipeline", "stages", "sources", "starts", Column("file", overflow="fold"))
     for topology in pipelines.loaded.values():
         starts = topology.schedule.cron if topology.schedule else "by hand"
         cells = (topology.name, str(len(topology.stages)), ", ".join(topology.sources), starts, str(topology.path))
-        table.add_row(*map(Text, cells))
-    console = _console()
+        table.add_row(*map(text, cells))
+    console = stdout()
     console.print(table)
     for path, error in pipelines.broken.items():
-        count = len(error.problems)
-        _say(console, f"{path} is broken: {count} problem{'s'[: count > 1]}; see penstock pipelines check", "red")
+        count = counted(len(error.problems), "problem")
+        say(console, f"{path} is broken: {count}; see penstock pipelines check", "red")
 
 
 @app.command()
@@ -113,7 +112,8 @@ def _load_all() -> PipelineSet:
     return load_folder(load_settings().config, EntryPointCatalogue(), Policy)
 
 
-def _of_set(pipelines: PipelineSet) -> tuple[list[Topology], Mapping[Path, ConfigError]]:
+def _load_all_files() -> tuple[list[Topology], Mapping[Path, ConfigError]]:
+    pipelines = _load_all()
     return list(pipelines.loaded.values()), pipelines.broken
 
 
@@ -140,25 +140,25 @@ def _load_files(files: list[Path]) -> tuple[list[Topology], Mapping[Path, Config
 def _draw(console: Console, topology: Topology) -> None:
     from penstock.pipelines.picture import draw
 
-    _say(console, topology.name, "bold")
+    say(console, topology.name, "bold")
     if topology.description:
-        _say(console, topology.description, "dim")
+        say(console, topology.description, "dim")
     console.print()
     rows = list(draw(topology))
     width = max(len(row.lines) for row in rows) + 1
     longest = max(len(stage.name) for stage in topology.stages)
     for row in rows:
         if row.stage is None:
-            _say(console, row.lines)
+            say(console, row.lines)
             continue
-        _say(console, f"{row.lines:{width}} {row.stage.name:{longest}}  {_doer(row.stage)}")
-        _say(console, f"{row.under:{width}} {'':{longest}}  {_flow(row.stage)}", "dim")
-        _say(console, row.under)
+        say(console, f"{row.lines:{width}} {row.stage.name:{longest}}  {_doer(row.stage)}")
+        say(console, f"{row.under:{width}} {'':{longest}}  {_flow(row.stage)}", "dim")
+        say(console, row.under)
     runs = f"{topology.batch_size} documents a batch; dead letters: {topology.on_dead_letter}"
     runs += f"; executor: {topology.executor.name}"
     if topology.schedule:
         runs += f"; starts: {topology.schedule.cron} ({topology.schedule.timezone})"
-    _say(console, f"{runs}; digest {topology.digest[:12]}", "dim")
+    say(console, f"{runs}; digest {topology.digest[:12]}", "dim")
 
 
 def _doer(stage: Stage) -> str:
@@ -212,34 +212,7 @@ def _topology(topology: Topology) -> dict[str, Any]:
     return _summary(topology) | settings | {"executor": topology.executor.name, "stages": stages}
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-        "fix": problem.fix,
-    }
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    """Text as it is: no markup, no wrapping, so that a file:line:column stays one word."""
-    from rich.text import Text
-
-    console.print(Text(text, style=style), soft_wrap=True)
-
-
 def _complain(console: Console, problem: Problem, style: str, prefix: str = "") -> None:
-    _say(console, f"{problem.file}:{problem.line}:{problem.column}: {prefix}{problem.message}", style)
+    say(console, f"{problem.file}:{problem.line}:{problem.column}: {prefix}{problem.message}", style)
     if problem.fix:
-        _say(console, f"    fix: {problem.fix}")
+        say(console, f"    fix: {problem.fix}")

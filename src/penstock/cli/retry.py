@@ -38,19 +38,19 @@ def retry(
     from penstock.cli.report import report_json, show_report
     from penstock.cli.run import STATUS, run_here
     from penstock.cli.screen import print_json, say, stdout
-    from penstock.ledger.listing import Listing
+    from penstock.ledger.jobs_read import JobsReader
     from penstock.runner import RunRequest
 
     with closing(open_app()) as app:
         owner = tenant or app.settings.tenant
-        listing = Listing(app.ledger.database)
+        reader = JobsReader(app.ledger.database)
         app.ledger.open()
         known_name("status", status, RETRYABLE)
-        known_name("reason", reason, listing.reasons(owner))
-        known_name("pipeline", pipeline, listing.pipelines(owner))
-        wanted = listing.doc_ids(owner, documents or [])
+        known_name("reason", reason, reader.reasons(owner))
+        known_name("pipeline", pipeline, reader.pipelines(owner))
+        wanted = reader.doc_ids(owner, documents or [])
         if not submit:
-            _check_usable(app, listing.pipelines(owner, RETRYABLE), pipeline)
+            _check_usable(app, reader.pipelines(owner, RETRYABLE), pipeline)
         made = app.ledger.batches.retry(
             tenant=owner, queued=submit, pipeline=pipeline, reason=reason, status=status, doc_ids=wanted
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from penstock.cli.request import FILES, Paths, Query, Source, Tenant, check_query, find_pipeline, source_query
-from penstock.errors import UsageError
+from penstock.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from penstock.bootstrap import App
@@ -59,10 +60,17 @@ def run(
 def run_here(app: App, topology: Topology, request: RunRequest) -> RunReport:
     """Run in the foreground with progress; SIGINT and SIGTERM are answered between documents.
 
-    Raises UsageError, and Stopped once what was under way has been given back.
+    A stop is told in one line, and the exit status names the signal; what was under way has been given back then.
+    Raises UsageError.
     """
     from penstock.cli.progress import progress
+    from penstock.cli.screen import complain
     from penstock.runner.interrupts import held_interrupts
 
-    with held_interrupts() as stop, progress([stage.name for stage in topology.stages]) as observer:
-        return app.runner.run(topology, request, observer, stop)
+    with held_interrupts() as stop:
+        try:
+            with progress([stage.name for stage in topology.stages]) as observer:
+                return app.runner.run(topology, request, observer, stop)
+        except Stopped as error:
+            complain(error)
+            raise typer.Exit(128 + (stop.received or signal.SIGINT)) from None

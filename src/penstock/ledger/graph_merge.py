@@ -1,5 +1,8 @@
 """Which entity rows are one node: those of one family that share an identifier, and what those share, and so on.
 
+Rows of the vocabulary family (drugs, conditions, substances, concepts) are one node when they share their name, too: a
+keyword that one source gives without a type is the drug that another names.
+
 Merging happens on reading only, so it doesn't depend on what came first, can be explained by the identifiers that did
 it, and is undone by itself when the document that stated one is gone.
 """
@@ -7,16 +10,20 @@ it, and is undone by itself when the document that stated one is gone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from sqlalchemy import Connection, select
 
-from penstock.ledger.graph_names import family
+from penstock.ledger.graph_names import VOCABULARY, family, key_of
 from penstock.ledger.graph_schema import graph_entities, graph_identifiers
 
 MAX_MEMBERS = 5_000
 """Rows that merging adds at most; met only by data in which everything shares identifiers."""
 SLICE = 5_000
+
+NAME = "name"
+"""Stands for the scheme where rows share their name."""
 
 _Mark = tuple[str, str, str]
 
@@ -52,34 +59,39 @@ def merge(connection: Connection, tenant: str, entities: Iterable[int]) -> dict[
 
 
 def _marks_of(connection: Connection, entities: Iterable[int]) -> set[_Mark]:
-    """(family, scheme, value) of every identifier that these rows are stated to have."""
+    """(family, scheme, value) of every identifier that these rows are stated to have; the scheme of a name is NAME."""
     e, i = graph_entities.c, graph_identifiers.c
     marks: set[_Mark] = set()
-    ids = sorted(entities)
-    for start in range(0, len(ids), SLICE):
-        stated = (
-            select(e.type, i.scheme, i.value)
-            .distinct()
-            .join_from(graph_identifiers, graph_entities, e.id == i.entity_id)
-        )
-        rows = connection.execute(stated.where(i.entity_id.in_(ids[start : start + SLICE])))
+    for ids in _slices(entities):
+        named = select(e.type, e.identity).where(e.id.in_(ids), e.type.in_(sorted(VOCABULARY)))
+        marks.update((family(type), NAME, identity) for type, identity in connection.execute(named))
+        stated = select(e.type, i.scheme, i.value).distinct().join(graph_identifiers, e.id == i.entity_id)
+        rows = connection.execute(stated.where(i.entity_id.in_(ids)))
         marks.update((family(type), scheme, value) for type, scheme, value in rows)
     return marks
 
 
 def _bearers_of(connection: Connection, tenant: str, marks: set[_Mark]) -> dict[_Mark, set[int]]:
-    """All rows of the tenant that have these identifiers, by identifier."""
+    """All rows of the tenant that have these identifiers or names, by identifier or name."""
     e, i = graph_entities.c, graph_identifiers.c
     bearers: dict[_Mark, set[int]] = defaultdict(set)
-    values = sorted({value for _, _, value in marks})
-    for start in range(0, len(values), SLICE):
+    for values in _slices({value for _, scheme, value in marks if scheme != NAME}):
         stated = (
             select(e.id, e.type, i.scheme, i.value)
             .distinct()
-            .join_from(graph_identifiers, graph_entities, e.id == i.entity_id)
-            .where(i.value.in_(values[start : start + SLICE]), e.tenant == tenant)
+            .join(graph_identifiers, e.id == i.entity_id)
+            .where(i.value.in_(values), e.tenant == tenant)
         )
         for id, type, scheme, value in connection.execute(stated):
             if (mark := (family(type), scheme, value)) in marks:
                 bearers[mark].add(id)
+    named = {key_of(type, mark[2]): mark for mark in marks if mark[1] == NAME for type in VOCABULARY}
+    for keys in _slices(named):
+        for id, key in connection.execute(select(e.id, e.key).where(e.tenant == tenant, e.key.in_(keys))):
+            bearers[named[key]].add(id)
     return bearers
+
+
+def _slices(values: Iterable[Any]) -> Iterator[list[Any]]:
+    ordered = sorted(values)
+    return (ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE))

@@ -22,7 +22,7 @@ MAX_NAME = 200
 MAX_IDENTIFIER = 300
 INDIVIDUALS = frozenset({"Person", "Study", "Publication", "Label", "Page"})
 VOCABULARY = frozenset({"Drug", "Condition", "Substance", "Concept"})
-"""Types that vocabularies such as MeSH name. One descriptor is one thing, whichever of these a source took it for."""
+"""Types that vocabularies such as MeSH name. One name or descriptor is one thing, whichever type a source gave it."""
 
 _UPPER = frozenset({"nct", "pmcid", "openalex", "mesh", "unii", "orcid", "wikidata", "cas"})
 _LOWER = frozenset({"doi", "ror", "spl-set-id"})

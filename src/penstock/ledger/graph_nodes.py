@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, func, select
 
 from penstock.ir.knowledge import TYPES
-from penstock.ledger.graph_merge import merge
+from penstock.ledger.graph_merge import NAME, merge
+from penstock.ledger.graph_names import VOCABULARY
 from penstock.ledger.graph_schema import graph_entities, graph_identifiers, graph_mentions
 from penstock.ledger.graph_view import Node
 
@@ -21,13 +22,16 @@ def nodes_of(connection: Connection, tenant: str, rows: Collection[int]) -> dict
     groups = merge(connection, tenant, rows)
     ids = sorted(set().union(*groups.values()))
     e, i, m = graph_entities.c, graph_identifiers.c, graph_mentions.c
-    found = connection.execute(select(e.id, e.key, e.type).where(e.id.in_(ids)))
-    entities = {id: (id, key, type) for id, key, type in found}
+    found = connection.execute(select(e.id, e.key, e.type, e.identity).where(e.id.in_(ids))).all()
+    entities = {id: (id, key, type) for id, key, type, _ in found}
     names: dict[int, dict[str, int]] = defaultdict(dict)
     used = select(m.entity_id, m.name, func.count()).where(m.entity_id.in_(ids)).group_by(m.entity_id, m.name)
     for id, name, number in connection.execute(used):
         names[id][name] = number
     stated: dict[int, set[tuple[str, str]]] = defaultdict(set)
+    for id, _, type, identity in found:
+        if type in VOCABULARY:
+            stated[id].add((NAME, identity))
     given = select(i.entity_id, i.scheme, i.value).distinct().where(i.entity_id.in_(ids))
     for id, scheme, value in connection.execute(given):
         stated[id].add((scheme, value))
@@ -78,7 +82,7 @@ def _node(
         name=ordered[0] if ordered else key,
         types=tuple(types),
         names=tuple((name, used[name]) for name in ordered),
-        identifiers=tuple(sorted(bearers)),
+        identifiers=tuple(sorted(identifier for identifier in bearers if identifier[0] != NAME)),
         merged_by=tuple(sorted(identifier for identifier, number in bearers.items() if number > 1)),
         documents=documents,
         rows=frozenset(id for id, _, _ in rows),

@@ -12,7 +12,8 @@ class Node:
     """Entity rows read as one.
 
     `key` is the least of the rows' keys, `type` the most telling of their `types`; `names` come with how many documents
-    use them, most used first. `merged_by` are the identifiers that two or more of the rows share. `rows` are row ids.
+    use them, the shown one first. `merged_by` is what two or more of the rows share: identifiers, and names under the
+    scheme "name". `rows` are row ids.
     """
 
     key: str

@@ -15,7 +15,7 @@ from penstock.pipelines.graph import ancestors_of, in_order
 from penstock.pipelines.models import GateEntry, PipelineFile, ScheduleEntry
 from penstock.pipelines.problems import suggest, validated
 from penstock.pipelines.resolve import Parts, Resolver
-from penstock.pipelines.source import YamlFile, read
+from penstock.pipelines.source import Loc, YamlFile, read
 from penstock.pipelines.topology import Executor, GateCondition, Schedule, Stage, Topology
 from penstock.pipelines.typecheck import Node, TypeCheck
 
@@ -145,13 +145,10 @@ def _schedule(entry: ScheduleEntry) -> Schedule:
 
 
 def _warnings(file: YamlFile, header: PipelineFile, catalogue: Catalogue) -> Iterator[Problem]:
-    named = {source: ("applicable_sources", index) for index, source in enumerate(header.applicable_sources)}
+    named: dict[str, Loc] = {name: ("applicable_sources", i) for i, name in enumerate(header.applicable_sources)}
     if header.schedule and header.schedule.request:
-        named.setdefault(header.schedule.request.source, ("schedule", "request", "source"))  # type: ignore[arg-type]
+        named.setdefault(header.schedule.request.source, ("schedule", "request", "source"))
     for source, loc in named.items():
         if source not in catalogue.sources:
-            yield file.problem(
-                loc,
-                f"no installed plugin provides the source {source!r}",
-                suggest(source, catalogue.sources, "installed"),
-            )
+            fix = suggest(source, catalogue.sources, "install one that does; there is")
+            yield file.problem(loc, f"no installed plugin provides the source {source!r}", fix)

@@ -50,9 +50,11 @@ class Resolver:
             return Parts(ledger_field=ledger_field, policy=self._policy_model())
         contract = self._contract(entry.model, entry.loc)
         name, options = "", None
-        if contract and "use" not in entry.wrong:
+        if contract and not entry.wrong & {"use", "with"}:
             name, options = self._implementation(entry.model, contract, entry.loc)
-        policy_name, policy = self._policy(entry.model, entry.loc)
+        policy_name, policy = "", None
+        if "policy" not in entry.wrong:
+            policy_name, policy = self._policy(entry.model, entry.loc)
         return Parts(contract, None, name, options, policy_name, policy)
 
     def _ledger_field(self, gate: GateEntry, loc: Loc) -> LedgerField | None:

@@ -151,7 +151,7 @@ class Topology:
             and [self.schedule.cron, self.schedule.timezone, self.schedule.source, dict(self.schedule.query)],
             "stages": {stage.name: _meaning(stage) for stage in self.stages},
         }
-        return sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+        return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @cached_property
     def _by_name(self) -> dict[str, Stage]:

@@ -13,11 +13,13 @@ from penstock.sources.window import Slice, Window
 LISTS = ("studies", "results")
 """Members of an object whose arrays hold records: answers and exports of ClinicalTrials.gov, OpenAlex and openFDA."""
 
-_FLAT = rb'[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+"'
-_LEAF = rb"\{(?:" + _FLAT + rb")*+\}|\[(?:" + _FLAT + rb")*+\]"
-_RUN = re.compile(rb"(?:" + _FLAT + rb")*+", re.DOTALL)
-_DEEP_RUN = re.compile(rb"(?:" + _FLAT + rb"|" + _LEAF + rb")*+", re.DOTALL)
-_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_FLAT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^"{}\[\]]++'
+_PAIR = rb"\{(?:%b)*+\}|\[(?:%b)*+\]"
+_PAIRS = _FLAT + b"|" + _PAIR % (_FLAT, _FLAT)
+_RUN = re.compile(rb"(?:%b)*+" % _FLAT, re.DOTALL)
+_DEEP_RUN = re.compile(rb"(?:%b|%b)*+" % (_FLAT, _PAIR % (_PAIRS, _PAIRS)), re.DOTALL)
+"""A run that takes in pairs of brackets two deep, which is most of what a record is made of."""
+_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _LIST_KEY = re.compile(rb'"(?:' + "|".join(LISTS).encode() + rb')"\s*:\s*\Z')
 _QUOTE, _OBJECT, _ARRAY = b'"{['
 

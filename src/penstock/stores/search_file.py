@@ -103,11 +103,11 @@ class SearchFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = apsw.Connection(str(self.path))
         try:
-            connection.set_busy_timeout(int(self._busy_seconds * 1000))
             connection.enable_load_extension(True)
             connection.load_extension(sqlite_vec.loadable_path())
             connection.enable_load_extension(False)
             self._prepare(connection)
+            connection.set_busy_timeout(int(self._busy_seconds * 1000))
             connection.pragma("synchronous", "full")
             connection.pragma("cache_size", -16_000)
             connection.pragma("wal_autocheckpoint", 2_000)
@@ -120,8 +120,12 @@ class SearchFile:
         return connection
 
     def _prepare(self, connection: apsw.Connection) -> None:
-        """Several processes may make the file at once, and the switch to WAL heeds no busy timeout: try again."""
+        """Several processes may make the file at once: who is not the first looks again soon whether it is made.
+
+        A long wait for the lock instead can starve beside the first one's writes, and the switch to WAL waits for none.
+        """
         give_up = time.monotonic() + self._busy_seconds
+        connection.set_busy_timeout(20)
         while True:
             try:
                 return search_schema.prepare(connection, self.path)

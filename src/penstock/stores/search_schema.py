@@ -49,6 +49,11 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
 
+_LOOK = """
+SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+FROM pragma_application_id, pragma_user_version
+"""  # one statement, one state of the file: another process may be making it just now
+
 _VECTORS = """
 CREATE VIRTUAL TABLE vectors USING vec0 (
   tenant integer partition key, embedding float[{dimension}] distance_metric=cosine
@@ -80,8 +85,7 @@ def create_vectors(connection: apsw.Connection, dimension: int) -> None:
 
 def _is_index(connection: apsw.Connection, path: Path) -> bool:
     """True: an index of this version. False: an empty database."""
-    application = connection.pragma("application_id")
-    version = connection.pragma("user_version")
+    [(application, version, tables)] = connection.execute(_LOOK)
     if application == APPLICATION and version == VERSION:
         return True
     if application == APPLICATION:
@@ -90,7 +94,7 @@ def _is_index(connection: apsw.Connection, path: Path) -> bool:
             reason="index-version",
             next_step=rebuild(path),
         )
-    if application or version or connection.execute("SELECT count(*) FROM sqlite_schema").get:
+    if application or version or tables:
         raise UsageError(
             f"{path} is a SQLite database, but not a search index",
             reason="not-an-index",

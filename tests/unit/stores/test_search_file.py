@@ -292,10 +292,12 @@ def test_processes_that_make_the_file_at_the_same_moment_share_one_index(index):
 
 def test_a_writer_killed_in_the_middle_leaves_whole_documents_only(index):
     process = writer(index.path, "a", 100_000)
-    while not index.exists or index.count().documents < 20:
-        assert process.poll() is None, process.communicate()
-    process.kill()
-    process.communicate()
+    try:
+        while not index.exists or index.count().documents < 20:
+            assert process.poll() is None, process.communicate()
+    finally:
+        process.kill()
+        process.communicate()
     assert index.problems() == []
     assert index.count().documents >= 20
     assert len(index.chunk_ids("t")) == index.count().chunks

@@ -1,0 +1,157 @@
+"""`penstock jobs` and `penstock cancel`: which documents stand where, and taking some off their way."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.request import Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from penstock.ledger.jobs_read import BatchRow, JobRow
+
+_STYLES = {"done": "green", "complete": "green", "dead": "red", "failed": "yellow", "partial": "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("jobs")(jobs)
+    app.command("cancel")(cancel)
+
+
+def jobs(
+    status: Annotated[str | None, typer.Option(help="Only these: done, waiting, failed, dead, pending, …")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Only of this pipeline.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Only of this batch.")] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits at a gate.")] = False,
+    batches: Annotated[bool, typer.Option("--batches", help="List batches instead.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")] = 50,
+    tenant: Tenant = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List documents and where each stands, the latest first; or, with --batches, the batches."""
+    from penstock.bootstrap import open_app
+    from penstock.cli.names import known_name
+    from penstock.cli.screen import print_json, say, stdout
+    from penstock.errors import UsageError
+    from penstock.ledger.jobs_read import BATCH_STATUSES, JOB_STATUSES, JobsReader
+
+    if waiting and status not in (None, "waiting"):
+        raise UsageError("--waiting means --status waiting: leave one of them out")
+    wanted = "waiting" if waiting else status
+    known_name("status", wanted, BATCH_STATUSES if batches else JOB_STATUSES)
+    with closing(open_app()) as app:
+        app.ledger.open()
+        reader = JobsReader(app.ledger.database)
+        owner = tenant or app.settings.tenant
+        known_name("pipeline", pipeline, {*reader.pipelines(owner), *app.pipelines.loaded} if pipeline else ())
+        if batch is not None:
+            app.ledger.batches.batch(batch)
+        if batches:
+            found, total = reader.batches(owner, status=wanted, pipeline=pipeline, limit=limit)
+            if as_json:
+                print_json({"batches": found, "total": total})
+                return
+            _show_batches(stdout(), found)
+        else:
+            rows, total = reader.jobs(owner, status=wanted, pipeline=pipeline, batch=batch, limit=limit)
+            if as_json:
+                print_json({"jobs": [asdict(row) for row in rows], "total": total})
+                return
+            _show_jobs(stdout(), rows)
+        shown = len(found) if batches else len(rows)
+    if total > shown:
+        say(stdout(), f"{shown:,} of {total:,}: --limit shows more", "dim")
+    elif not total:
+        say(stdout(), "none: penstock run PIPELINE PATH… starts some" if wanted is None else "none")
+
+
+def cancel(
+    documents: Annotated[list[str], typer.Argument(metavar="DOC…", help="Source ids or document ids.")],
+    tenant: Tenant = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Take documents off their way: what is done of them stays, nobody goes on with them."""
+    from penstock.bootstrap import open_app
+    from penstock.cli.screen import counted, print_json, say, stdout
+    from penstock.ledger.cancel import cancel as cancel_documents
+    from penstock.ledger.jobs_read import JobsReader
+
+    with closing(open_app()) as app:
+        app.ledger.open()
+        owner = tenant or app.settings.tenant
+        ids = JobsReader(app.ledger.database).doc_ids(owner, documents)
+        cancelled = cancel_documents(app.ledger.database, owner, ids)
+    if as_json:
+        print_json({"cancelled": cancelled, "nothing_under_way": [i for i in ids if i not in cancelled]})
+        return
+    console = stdout()
+    if cancelled:
+        say(console, f"{counted(len(cancelled), 'document')} cancelled; penstock retry --status cancelled takes it back")
+    if len(cancelled) < len(ids):
+        say(console, f"{counted(len(ids) - len(cancelled), 'document')} had nothing under way")
+
+
+def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from penstock.cli.screen import moment, one_line, text
+
+    if not rows:
+        return
+    table = Table(
+        Column("document", overflow="fold", ratio=1),
+        "pipeline",
+        "status",
+        "stage",
+        Column("gen", justify="right"),
+        Column("round", justify="right"),
+        Column("updated", max_width=10),
+        box=SIMPLE_HEAD,
+        expand=True,
+    )
+    for row in rows:
+        why = row.reason or (f"for {row.waiting_for}" if row.waiting_for else "")
+        name = Text.assemble((one_line(row.source_id), "bold"), (f"\n{one_line(row.title)}" if row.title else "", "dim"))
+        table.add_row(
+            name,
+            text(row.pipeline),
+            Text.assemble((row.status, _STYLES.get(row.status, "")), f"\n{one_line(why)}" if why else ""),
+            text(row.current_stage or ""),
+            str(row.generation),
+            str(row.round),
+            moment(row.updated_at),
+        )
+    console.print(table)
+
+
+def _show_batches(console: Console, rows: Sequence[BatchRow]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    from penstock.cli.screen import moment, text
+
+    if not rows:
+        return
+    right = [Column(name, justify="right") for name in ("batch", "documents", "tries")]
+    table = Table(right[0], "pipeline", "kind", "status", *right[1:], "created", "note", box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            text(row.pipeline),
+            row.kind,
+            text(row.status, _STYLES.get(row.status, "")),
+            f"{row.documents:,}",
+            str(row.attempt),
+            moment(row.created_at),
+            text(row.note or ""),
+        )
+    console.print(table)

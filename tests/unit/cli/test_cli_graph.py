@@ -1,0 +1,125 @@
+"""`penstock graph`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from penstock.cli.graph import register
+from penstock.errors import NotFound, UsageError
+from penstock.ir import Claim, Entity, Evidence, Identifier, Knowledge, Locator, StageContext
+from penstock.ledger import graph_schema, schema
+from penstock.ledger.database import Database
+from penstock.ledger.graph import SqlGraph
+
+SENTENCE = "Metformin [bold]lowers[/bold] glucose in type 2 diabetes."
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlGraph:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+    schema.metadata.create_all(database.engine, (*graph_schema.TABLES, schema.documents))
+    graph = SqlGraph(database)
+    field = Evidence(field="condition", quote="Diabetes", locator=Locator(payload="a" * 64, pointer="/conditions/0"))
+    place = Locator(payload="a" * 64, pointer="/summary", start=10, end=67)
+    sentence = Evidence(chunk_id="d1:2", field="condition", start=10, end=67, quote=SENTENCE, locator=place)
+    mesh = (Identifier(scheme="mesh", value="D008687"),)
+    entities = (
+        Entity(key="d", type="Drug", name="Metformin", identifiers=mesh),
+        Entity(key="g", type="Drug", name="Glucophage", identifiers=mesh),
+        Entity(key="c", type="Condition", name="Diabetes"),
+        Entity(key="s", type="Study", name="A study"),
+    )
+    claims = (
+        Claim(subject="d", predicate="investigated_for", object="c", attributes={"phase": "3"}, evidence=(sentence,)),
+        Claim(subject="s", predicate="studies", object="c", evidence=(field,)),
+        Claim(subject="d", predicate="has_warning", value="Take care.", evidence=(field,)),
+    )
+    knowledge = Knowledge(entities=entities, claims=claims, extractor="structured", version="7")
+    graph.replace([(StageContext("default", "d1", "c", {"generation": 4, "token": 1}), knowledge)])
+    return graph
+
+
+def graph(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    return CliRunner().invoke(app, ["graph", *arguments])
+
+
+def test_a_node_is_shown_with_its_edges_and_the_sentence_behind_each(ledger: SqlGraph) -> None:
+    shown = graph("glucophage")
+    assert shown.exit_code == 0
+    for part in ("Drug, in 1 document", "mesh:D008687", "investigated_for →", "Diabetes", "Take care.", SENTENCE):
+        assert part in shown.output
+    assert "2 entities read as one" in shown.output
+
+
+def test_edges_that_come_in_are_drawn_the_other_way(ledger: SqlGraph) -> None:
+    shown = graph("Diabetes").output
+    assert "← studies ─" in shown
+    assert "A study" in shown
+
+
+def test_depth_hangs_what_is_further_away_under_the_node_between(ledger: SqlGraph) -> None:
+    shown = graph("Metformin", "--depth", "2").output
+    assert (
+        shown.index("investigated_for") < shown.index("Diabetes") < shown.index("← studies ─") < shown.index("A study")
+    )
+
+
+def test_the_trail_of_an_edge_leads_to_the_characters_of_the_payload(ledger: SqlGraph) -> None:
+    found = json.loads(graph("Metformin", "--json").output)
+    edge = next(e for e in found["nodes"][0]["edges"] if e["predicate"] == "investigated_for")
+    shown = graph("--edge", edge["id"])
+    assert shown.exit_code == 0
+    for part in (
+        SENTENCE,
+        "d1, generation 4",
+        "characters 10–67, chunk d1:2",
+        "JSON pointer /summary, characters 10–67",
+        f"sha256 {'a' * 64}",
+        "structured 7",
+        "phase",
+    ):
+        assert part in shown.output
+
+
+def test_json_holds_nodes_edges_and_evidence(ledger: SqlGraph) -> None:
+    node = json.loads(graph("D008687", "--json").output)["nodes"][0]
+    assert node["identifiers"] == node["merged_by"] == ["mesh:D008687"]
+    by_predicate = {edge["predicate"]: edge for edge in node["edges"]}
+    assert by_predicate["has_warning"]["value"] == "Take care."
+    evidence = by_predicate["investigated_for"]["evidence"][0]
+    assert evidence["locator"] == {"payload": "a" * 64, "pointer": "/summary", "start": 10, "end": 67}
+    assert json.loads(graph("--edge", by_predicate["has_warning"]["id"], "--json").output)["documents"] == 1
+
+
+def test_a_name_that_nothing_has_is_refused_with_the_nearest(ledger: SqlGraph) -> None:
+    missed = graph("metfromin")
+    assert isinstance(missed.exception, NotFound)
+    assert "near it: Metformin" in str(missed.exception)
+    assert "no Study in the graph" in str(graph("metformin", "--type", "Study").exception)
+    as_json = graph("metfromin", "--json")
+    assert (as_json.exit_code, json.loads(as_json.output)["suggestions"]) == (2, ["Metformin"])
+
+
+def test_another_tenant_sees_nothing(ledger: SqlGraph) -> None:
+    assert isinstance(graph("metformin", "--tenant", "other").exception, NotFound)
+
+
+def test_without_a_name_or_a_ledger_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "none"))
+    for arguments in ((), ("metformin",)):
+        refused = graph(*arguments)
+        assert isinstance(refused.exception, UsageError)
+        assert "penstock" in str(refused.exception)
+    assert not (tmp_path / "none").exists()
