@@ -174,6 +174,15 @@ class Batches:
             filling = and_(batches.c.submission_id == listing.submission, batches.c.status == "filling")
             connection.execute(update(batches).where(filling).values(status="queued"))
 
+    def relist(self, submission: int) -> None:
+        """Let a submission that was listed whole be listed once more, from the start."""
+        with self._db.write() as connection:
+            connection.execute(
+                update(submissions)
+                .where(submissions.c.id == submission, submissions.c.status == "listed")
+                .values(status="listing", cursor=None, records=0)
+            )
+
     def release_listing(self, listing: Listing) -> None:
         with self._db.write() as connection:
             ours = and_(submissions.c.id == listing.submission, submissions.c.token == listing.token)

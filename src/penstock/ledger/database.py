@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -101,6 +102,12 @@ class Database:
             connection.info["immediate"] = self.sqlite
             with connection.begin():
                 yield connection
+
+    def take_turns(self, connection: Connection, about: str) -> None:
+        """Make writers that say the same `about` follow one another. SQLite has one writer at a time anyway."""
+        if not self.sqlite:
+            key = int.from_bytes(sha256(about.encode()).digest()[:8], "big", signed=True)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
     def insert(self, table: Table) -> Any:
         """The dialect's INSERT, which knows ON CONFLICT."""

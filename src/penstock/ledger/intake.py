@@ -136,6 +136,7 @@ class Intake:
                 .limit(256)
             )
             with self._db.write() as connection:
+                self._db.take_turns(connection, f"intake {route.tenant}")
                 rows = connection.execute(query).all()
                 if not rows:
                     return count
@@ -151,6 +152,7 @@ class Intake:
                 count += len(rows)
 
     def _take(self, connection: Connection, now: int, route: Route, group: Sequence[Record]) -> Taken:
+        self._db.take_turns(connection, f"intake {route.tenant}")
         known = self._documents(connection, route, group)
         places = self._places(connection, route, group)
         taken = Taken([])

@@ -69,14 +69,22 @@ class Reports:
                 counts[slot] = counts.get(slot, 0) + count
         return {stage: StageCounts(stage, **counts) for stage, counts in found.items()}
 
-    def passed(self, batch: int, stage: str) -> int:
-        """How many documents of a batch have this stage behind them."""
+    def passed(self, batch: int, stage: str, store: str | None = None) -> int:
+        """How many documents of a batch have this stage behind them; of a sink, in this store."""
         query = (
             select(func.count())
             .select_from(batch_jobs)
             .join(stage_states, stage_states.c.job_id == batch_jobs.c.job_id)
-            .where(batch_jobs.c.batch_id == batch, stage_states.c.stage == stage, stage_states.c.status == "done")
+            .join(jobs, jobs.c.id == batch_jobs.c.job_id)
+            .where(
+                batch_jobs.c.batch_id == batch,
+                stage_states.c.stage == stage,
+                stage_states.c.status == "done",
+                jobs.c.status != "superseded",
+            )
         )
+        if store is not None:
+            query = query.where(stage_states.c.store == store)
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 

@@ -1,58 +1,86 @@
 """All pipelines of the configured folder as Dagster definitions, each file on its own."""
 
-from dagster import Definitions, JobDefinition, ScheduleDefinition, get_dagster_logger, in_process_executor
+from pathlib import Path
+
+from dagster import (
+    DagsterError,
+    DefaultScheduleStatus,
+    Definitions,
+    JobDefinition,
+    ScheduleDefinition,
+    get_dagster_logger,
+    in_process_executor,
+)
 
 from penstock.bootstrap import open_app
 from penstock.errors import ConfigError, Problem, UsageError
 from penstock.orchestration.assets import assets_of, checks_of
 from penstock.orchestration.jobs import broken_job, job_of
-from penstock.orchestration.sensors import batches_sensor, remember
+from penstock.orchestration.sensors import batches_sensor
 from penstock.pipelines.names import dagster_name
 from penstock.pipelines.topology import Topology
 
 
 def build_definitions() -> Definitions:
     """Jobs, assets, checks, schedules and the sensor. A broken file becomes a job that says why, and takes none down."""
-    log = get_dagster_logger("penstock")
     pipelines = open_app().pipelines
     jobs: dict[str, JobDefinition] = {}
+    schedules: list[ScheduleDefinition] = []
     topologies: dict[str, Topology] = {}
     broken = dict(pipelines.broken)
     for name, topology in pipelines.loaded.items():
         try:
-            jobs[topology.dagster_name] = job_of(topology)
-        except UsageError as error:
-            broken[topology.path] = ConfigError([Problem(str(topology.path), 1, 1, error.message, error.next_step)])
+            job = job_of(topology)
+            schedules += schedules_of(topology, job)
+        except (UsageError, DagsterError) as error:
+            broken[topology.path] = _refused(topology.path, error)
             continue
+        jobs[job.name] = job
         topologies[name] = topology
-        remember(topology)
-        for warning in topology.warnings:
-            log.warning(str(warning))
+    _log(topologies, broken)
     standing = list(jobs.values())
-    for path, error in broken.items():
-        log.error(str(error))
+    for path, problem in broken.items():
         name = dagster_name(path.stem)
-        name = f"{name}__broken" if name in jobs else name
-        jobs[name] = broken_job(name, error)
+        while name in jobs:
+            name += "__broken"
+        jobs[name] = broken_job(name, problem)
     return Definitions(
         jobs=list(jobs.values()),
-        assets=[spec for t in topologies.values() for spec in assets_of(t)],
-        asset_checks=[check for t in topologies.values() for check in checks_of(t)],
-        schedules=[s for t in topologies.values() if (s := _schedule(t, jobs[t.dagster_name])) is not None],
+        assets=[spec for topology in topologies.values() for spec in assets_of(topology)],
+        asset_checks=[check for topology in topologies.values() for check in checks_of(topology)],
+        schedules=schedules,
         sensors=[batches_sensor(topologies, standing)] if standing else [],
         executor=in_process_executor,
     )
 
 
-def _schedule(topology: Topology, job: JobDefinition) -> ScheduleDefinition | None:
-    if topology.schedule is None:
-        return None
+def schedules_of(topology: Topology, job: JobDefinition) -> list[ScheduleDefinition]:
+    """The schedule its YAML asks for, which runs unless it is stopped in the UI; or none."""
     wanted = topology.schedule
-    return ScheduleDefinition(
-        name=f"{topology.dagster_name}_schedule",
-        job=job,
-        cron_schedule=wanted.cron,
-        execution_timezone=wanted.timezone,
-        run_config={"source": wanted.source or "files", "request": dict(wanted.query)},
-        description=f"{topology.path}: schedule",
-    )
+    if wanted is None:
+        return []
+    return [
+        ScheduleDefinition(
+            name=f"{topology.dagster_name}_schedule",
+            job=job,
+            cron_schedule=wanted.cron,
+            execution_timezone=wanted.timezone,
+            run_config={"source": wanted.source or "files", "request": dict(wanted.query)},
+            description=f"As {topology.path} says.",
+            default_status=DefaultScheduleStatus.RUNNING,
+        )
+    ]
+
+
+def _refused(path: Path, error: UsageError | DagsterError) -> ConfigError:
+    fix = error.next_step if isinstance(error, UsageError) else ""
+    return ConfigError([Problem(str(path), 1, 1, " ".join(str(error).split()), fix)])
+
+
+def _log(topologies: dict[str, Topology], broken: dict[Path, ConfigError]) -> None:
+    log = get_dagster_logger("penstock")
+    for problem in broken.values():
+        log.error(str(problem))
+    warnings = sum(len(topology.warnings) for topology in topologies.values())
+    if warnings:
+        log.debug(f"{warnings} warnings about pipelines: penstock pipelines check shows them")

@@ -6,28 +6,30 @@ from typing import Any
 from dagster import (
     ConfigMapping,
     DependencyDefinition,
-    ExecutorDefinition,
     Failure,
     GraphDefinition,
     InitResourceContext,
     JobDefinition,
+    MetadataValue,
     NodeInvocation,
     OpDefinition,
     OpExecutionContext,
     ResourceDefinition,
-    in_process_executor,
-    multiprocess_executor,
 )
 
 from penstock.bootstrap import App, open_app
-from penstock.errors import ConfigError, UsageError
-from penstock.orchestration.ops import CONFIG, opened, stage_op
-from penstock.pipelines.topology import Executor, Topology
+from penstock.errors import ConfigError
+from penstock.orchestration.executors import executor_of
+from penstock.orchestration.ops import CONFIG, stage_op
+from penstock.pipelines.topology import Topology
 
 
 def _open(context: InitResourceContext) -> Iterator[App]:
-    with opened(open_app()) as app:
+    app = open_app()
+    try:
         yield app
+    finally:
+        app.close()
 
 
 RESOURCE = ResourceDefinition(
@@ -44,11 +46,6 @@ def job_of(topology: Topology) -> JobDefinition:
         }
         for op, stage in zip(ops, topology.stages, strict=True)
     }
-    names = [stage.dagster_name for stage in topology.stages]
-
-    def spread(config: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"ops": {name: {"config": dict(config)} for name in names}}
-
     graph = GraphDefinition(
         name=topology.dagster_name,
         description=topology.description or None,
@@ -56,10 +53,16 @@ def job_of(topology: Topology) -> JobDefinition:
         dependencies=dependencies,
     )
     return graph.to_job(
-        config=ConfigMapping(config_schema=dict(CONFIG), config_fn=spread),
+        config=_flat([stage.dagster_name for stage in topology.stages]),
         resource_defs={"penstock": RESOURCE},
         executor_def=executor_of(topology.executor),
-        metadata={"yaml": str(topology.path), "version": topology.version, "digest": topology.digest},
+        metadata={
+            "file": MetadataValue.path(str(topology.path)),
+            "takes": ", ".join(topology.sources) or "what names it",
+            "batch size": topology.batch_size,
+            "on dead letters": topology.on_dead_letter,
+            "digest": topology.digest[:12],
+        },
         tags={"penstock/pipeline": topology.name},
     )
 
@@ -70,33 +73,22 @@ def broken_job(name: str, error: ConfigError) -> JobDefinition:
 
     def compute(context: OpExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
         raise Failure(f"this pipeline can't be loaded:\n{said}", allow_retries=False)
-        yield
+        yield  # an op's compute function must be a generator
 
-    op = OpDefinition(compute_fn=compute, name=f"{name}__broken", description=said, ins={}, outs={}, config_schema=dict(CONFIG))
+    op = OpDefinition(compute, name=f"{name}__broken", description=said, ins={}, outs={}, config_schema=dict(CONFIG))
     graph = GraphDefinition(
         name=name,
-        description=f"BROKEN\n\n{said}",
+        description=f"BROKEN, and can't run until its file is mended:\n\n```\n{said}\n```",
         node_defs=[op],
         dependencies={NodeInvocation(op.name, alias="broken"): {}},
     )
-    return graph.to_job(
-        config=ConfigMapping(dict(CONFIG), lambda config: {"ops": {"broken": {"config": dict(config)}}}),
-        tags={"penstock/broken": "true"},
-    )
+    return graph.to_job(config=_flat(["broken"]), tags={"penstock/broken": "true"})
 
 
-def executor_of(executor: Executor) -> ExecutorDefinition:
-    """In-process by default; others by name, imported only when named."""
-    if executor.name == "in_process":
-        return in_process_executor
-    if executor.name == "multiprocess":
-        return multiprocess_executor.configured(dict(executor.config)) if executor.config else multiprocess_executor
-    try:
-        module = __import__(f"dagster_{executor.name}", fromlist=[f"{executor.name}_job_executor"])
-        found: ExecutorDefinition = getattr(module, f"{executor.name}_job_executor")
-    except (ImportError, AttributeError):
-        raise UsageError(
-            f"executor {executor.name!r} needs the module dagster_{executor.name}",
-            next_step=f"pip install dagster-{executor.name}",
-        ) from None
-    return found.configured(dict(executor.config)) if executor.config else found
+def _flat(ops: list[str]) -> ConfigMapping:
+    """One config for all ops."""
+
+    def spread(config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"ops": {name: {"config": dict(config)} for name in ops}}
+
+    return ConfigMapping(config_schema=dict(CONFIG), config_fn=spread)

@@ -64,6 +64,8 @@ def verdict(app: App, topology: Topology, stage: Stage, tenant: str | None = Non
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(r.reason for r in rows).most_common())
     return {
         "passed": not failures,
-        "description": f"{len(failures)} failed or dead here: {reasons}" if failures else "no document is failed or dead here",
+        "description": f"{len(failures)} failed or dead here: {reasons}"
+        if failures
+        else "no document is failed or dead here",
         "metadata": {"failures": failure_table(failures)},
     }

@@ -26,7 +26,9 @@ from penstock.pipelines.topology import Stage, Topology
 CONFIG: Mapping[str, Any] = {
     "source": ConfigField(str, default_value="files", description="Which source to list, by its registered name."),
     "request": ConfigField(
-        Permissive(), default_value={}, description="The source's own query; for files: {paths: [folder, file, '*.json']}."
+        Permissive(),
+        default_value={},
+        description="The source's own query; for files: {paths: [folder, file, '*.json']}.",
     ),
     "tenant": ConfigField(str, default_value="default", description="Whose documents these are."),
     "batch": ConfigField(

@@ -33,12 +33,13 @@ def document_id(tenant: str, source: str, source_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a run is about: one batch, and the submission it was cut from, if any."""
+    """What a run is about: one batch, and the submission it was cut from, if any. `again`: it is a re-execution."""
 
     batch: int
     submission: int | None
     tenant: str
     pipeline: str
+    again: bool = False
 
 
 class Ingest:
@@ -57,10 +58,15 @@ class Ingest:
         observer: Observer,
         stop: Callable[[], None],
     ) -> None:
-        """List the scope's submission to its end, unless it is listed or the scope has none."""
+        """List the scope's submission to its end, unless it is listed or the scope has none.
+
+        A re-execution that comes here was asked to ingest again, so what is listed already is listed once more.
+        """
         if scope.submission is None:
             report.before = self._batches.size(scope.batch)
             return
+        if scope.again:
+            self._batches.relist(scope.submission)
         while (submission := self._batches.submission(scope.submission)).status in ("new", "listing"):
             listing = self._batches.lease_listing(submission.id, self._session.runner)
             if listing is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -109,7 +109,8 @@ class Runner:
                     reason="topology-changed",
                     next_step="re-execute the run: it takes the pipeline as it is now, and redoes only what changed",
                 )
-            return OpenRun(run_id, self._scope(known.batch_id), plan)
+            scope = self._scope(known.batch_id)
+            return OpenRun(run_id, replace(scope, again=run_id != known.root_run_id), plan)
         self.session.reap()
         before = self._ledger.batches.root_run(root_run_id)
         if before is not None:
@@ -147,7 +148,8 @@ class Runner:
             elif planned.contract.arity == "listing":
                 self._ingest.run(run.plan, planned, run.scope, report, observer, stop)
             else:
-                report.before = self._ledger.reports.passed(run.scope.batch, name)
+                store = planned.implementation.store_id() if planned.contract.sink else None
+                report.before = self._ledger.reports.passed(run.scope.batch, name, store)
                 StageLoop(
                     run.plan,
                     planned,
@@ -176,7 +178,8 @@ class Runner:
         """Close the run's batch and say how it ended."""
         statuses = self._ledger.reports.statuses(run.scope.batch)
         lost = statuses.get("dead", 0) + statuses.get("failed", 0)
-        outcome = "failed" if error is not None else "partial" if lost else "complete"
+        unfinished = lost + statuses.get("pending", 0)
+        outcome = "failed" if error is not None else "partial" if unfinished else "complete"
         self._ledger.batches.close(run.scope.batch, outcome, error.message if error else "")
         return RunReport(
             outcome=outcome,
@@ -242,7 +245,7 @@ class Runner:
         if again:
             notes = (f"{again} documents that had failed are tried again", *notes)
         self._record(plan, run_id, root_run_id, scope.batch, notes)
-        return OpenRun(run_id, scope, plan, notes)
+        return OpenRun(run_id, replace(scope, again=True), plan, notes)
 
     def _refetch(self, plan: Plan, scope: Scope) -> None:
         """Read again, from their source, the documents that failed: they may have been mended there."""

@@ -6,9 +6,9 @@ import random
 import threading
 
 import pytest
-from graph_knowledge import Item, proof, says, silent
 from sqlalchemy import delete, select, update
 
+from graph_knowledge import Item, proof, says, silent
 from penstock.errors import InvalidOutput
 from penstock.ir import Claim, Entity, Identifier, Knowledge, StageContext
 from penstock.ledger.database import Database
@@ -221,12 +221,14 @@ def test_a_group_larger_than_a_transaction_is_written_in_several(
     assert graph.counts()["documents"] == 20
 
 
-def test_more_names_than_a_statement_takes_parameters(graph: SqlGraph) -> None:
-    many = tuple(Entity.model_construct(key=str(n), type="Drug", name=str(n)) for n in range(33_000))
-    ctx, _ = silent("d1", generation=1)
-    (receipt,) = graph.replace([(ctx, Knowledge.model_construct(entities=many, extractor="by hand", version="1"))])
-    assert (receipt.entities, graph.counts()["entities"]) == (33_000, 33_000)
-    graph.replace([silent("d1", generation=2)])
+def test_more_names_than_one_statement_takes(graph: SqlGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.ledger.graph.SLICE", 7)
+    many = [(f"drug {number}", "treats", f"condition {number}") for number in range(40)]
+    (receipt,) = graph.replace([says("d1", *many)])
+    assert (receipt.entities, graph.counts()["entities"], graph.counts()["claims"]) == (80, 80, 40)
+    graph.replace([says("d1", *many[:3], generation=2)])
+    assert (graph.counts()["entities"], graph.counts()["claims"]) == (6, 3)
+    assert graph.remove("t", [f"d{number}" for number in range(20)]) == 1
     assert graph.counts()["entities"] == 0
 
 

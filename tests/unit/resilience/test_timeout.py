@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import AttemptTimeout
-from penstock.resilience.timeout import call_within
+from penstock.resilience.timeout import _Alarm, call_within
 
 
 def spin() -> None:
@@ -209,6 +209,15 @@ def test_nothing_strikes_after_the_call_has_returned(where: Callable[..., Any]) 
     counts = where(race)
     assert isinstance(counts, tuple), counts
     assert sum(counts) == 300
+
+
+def test_an_alarm_that_comes_after_the_call_has_returned_finds_nobody() -> None:
+    alarm = _Alarm(0.001)
+    alarm.start()
+    alarm._live = False  # as stop() begins
+    time.sleep(0.005)  # it rings here, and must neither raise nor wind itself up again
+    alarm.stop()
+    assert not alarm.fired
 
 
 def test_a_keyboard_interrupt_goes_through() -> None:

@@ -48,6 +48,7 @@ def parse(ctx: StageContext, payload: RawPayload) -> Document:
     _arms(write, protocol["armsInterventionsModule"])
     _outcomes(write, protocol["outcomesModule"])
     _eligibility(write, protocol["eligibilityModule"])
+    _sharing(write, protocol["ipdSharingStatementModule"])
     write_results(write, study["resultsSection"])
     _fields(write, protocol)
     _places_and_people(write, protocol["contactsLocationsModule"])
@@ -131,6 +132,12 @@ def _eligibility(write: Writer, module: Node) -> None:
         minimum_age=module["minimumAge"].text,
         maximum_age=module["maximumAge"].text,
     )
+
+
+def _sharing(write: Writer, module: Node) -> None:
+    write.out.section("Data sharing", 1)
+    for key in ("description", "timeFrame", "accessCriteria"):
+        write.prose(module[key])
 
 
 def _fields(write: Writer, protocol: Node) -> None:

@@ -20,7 +20,12 @@ from penstock.errors import BadInput
 
 KIND = "clinicaltrials-study"
 PROSE = frozenset(
-    ["briefTitle", "officialTitle", "briefSummary", "detailedDescription", "eligibilityCriteria", "studyPopulation", "description", "measure", "interventionModelDescription", "maskingDescription", "conditions", "keywords", "otherNames", "populationDescription", "preAssignmentDetails", "recruitmentDetails", "groupDescription", "estimateComment", "genderDescription"]
+    {
+        *("briefTitle", "officialTitle", "briefSummary", "detailedDescription", "description", "eligibilityCriteria"),
+        *("studyPopulation", "genderDescription", "interventionModelDescription", "maskingDescription", "conditions"),
+        *("keywords", "otherNames", "measure", "populationDescription", "preAssignmentDetails", "recruitmentDetails"),
+        *("groupDescription", "estimateComment", "accessCriteria"),
+    }
 )
 STUDY: dict[str, Any] = {
     "protocolSection": {

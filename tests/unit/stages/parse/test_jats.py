@@ -160,7 +160,8 @@ def test_formulas_are_told_once_and_without_their_latex_document() -> None:
 
 def test_tables_are_grids_with_merged_cells_filled_in() -> None:
     body = (
-        "<table-wrap><label>Table 1</label><caption><p>Doses</p></caption><table><thead><tr><th colspan='2'>Drug</th></tr>"
+        "<table-wrap><label>Table 1</label><caption><p>Doses</p></caption>"
+        "<table><thead><tr><th colspan='2'>Drug</th></tr>"
         "</thead><tbody><tr><td rowspan='2'>a</td><td>1<break/>2</td></tr><tr><td>3</td></tr></tbody></table>"
         "<table-wrap-foot><p>Note.</p></table-wrap-foot></table-wrap>"
     )
@@ -180,8 +181,10 @@ def test_figures_are_their_captions() -> None:
 
 def test_references_carry_identifiers_and_cite_what_has_one() -> None:
     back = (
-        "<ref-list><ref><label>1</label><element-citation><person-group><name><surname>Roe</surname><given-names>R</given-names>"
-        "</name></person-group><article-title>On it</article-title><year>2001</year><pub-id pub-id-type='pmid'>5</pub-id>"
+        "<ref-list><ref><label>1</label><element-citation><person-group>"
+        "<name><surname>Roe</surname><given-names>R</given-names>"
+        "</name></person-group><article-title>On it</article-title><year>2001</year>"
+        "<pub-id pub-id-type='pmid'>5</pub-id>"
         "<pub-id pub-id-type='doi'>https://doi.org/10.1000/X</pub-id></element-citation></ref>"
         "<ref><mixed-citation>Roe R. <italic>A book</italic>. 1999.</mixed-citation></ref></ref-list>"
     )

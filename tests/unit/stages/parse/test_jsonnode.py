@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from json_cases import CTX, payload
 
+from json_cases import CTX, payload
 from penstock.errors import BadInput
 from penstock.stages.parse.builder import DocumentBuilder
 from penstock.stages.parse.jsonnode import Node, Writer, identified
@@ -22,7 +22,7 @@ def test_what_is_missing_or_null_says_nothing_however_deep() -> None:
         (lambda root: root["list"].text, "/list should be a string, but is an array"),
         (lambda root: root.at("n", "x"), "/n should be an object, but is a number"),
         (lambda root: list(root["text"]), "/text should be an array, but is a string"),
-        (lambda root: list(root["list"])[0].scalar, "/list/0 should be a string, but is true or false"),
+        (lambda root: next(iter(root["list"])).scalar, "/list/0 should be a string, but is true or false"),
         (lambda root: list(root["n"].members()), "/n should be an object"),
     ],
 )

@@ -151,7 +151,7 @@ def test_front_matter_gives_title_dates_keywords_and_authors() -> None:
     "matter",
     [
         "a: &x [1]\nb: [*x, *x]",
-        "a: " + "[" * 20_000,
+        "a: " + "[" * 2_000,
         "a: [",
         "just words",
         "x: !!python/object/apply:os.system [ls]",
@@ -182,7 +182,7 @@ def test_what_is_empty_binary_long_or_deep_is_refused() -> None:
 
 @pytest.mark.parametrize("hostile", ["[", "*a ", "**a _b ", "![a](<b", "<!--", "`", "a <b ", "# a\n", "- a\n\n", "\\*"])
 def test_input_built_to_hurt_is_borne(hostile: str) -> None:
-    survives(KIND, (hostile * 20_000)[:20_000].encode())
+    survives(KIND, (hostile * 5_000)[:5_000].encode())
 
 
 def test_a_tag_that_never_closes_takes_no_quadratic_time() -> None:

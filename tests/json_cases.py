@@ -40,7 +40,8 @@ def readable(payloads: list[RawPayload]) -> Iterator[tuple[dict[str, Any], Docum
         try:
             yield json.loads(found.content), PARSER.execute(CTX, found), found
         except BadInput as error:
-            assert error.reason == "empty"  # noqa: PT017
+            if error.reason != "empty":
+                raise
 
 
 def assert_leads_back(document: Document, content: bytes) -> None:
@@ -56,10 +57,10 @@ def words(text: str) -> Counter[str]:
 
 
 def kept(prose: list[str], document: Document) -> float:
-    """The share of the prose's words that the document's text has, each as often as the prose has it."""
-    wanted = words(" ".join(prose))
+    """The share of the prose's words that the document's text has, each as often as the prose (said once) has it."""
+    wanted = words(" ".join(dict.fromkeys(prose)))
     found = words(document.text)
-    return sum(min(count, found[word]) for word, count in wanted.items()) / max(1, wanted.total())
+    return sum(min(count, found[word]) for word, count in wanted.items()) / wanted.total() if wanted else 1.0
 
 
 def prose_under(value: Any, keys: frozenset[str]) -> Iterator[str]:
@@ -85,10 +86,12 @@ def truncations(content: bytes, points: int = 10) -> Iterator[bytes]:
 def assert_survives(kind: str, content: bytes) -> None:
     """A right document, or a refusal that says why: nothing else may come out."""
     try:
-        assert_leads_back(parse(kind, content), content)
-    except BadInput as error:
-        assert error.reason in ("malformed", "truncated", "empty", "schema")  # noqa: PT017
-        assert error.message
+        document = parse(kind, content)
+    except BadInput as refusal:
+        if refusal.reason in ("malformed", "truncated", "empty", "schema") and refusal.message:
+            return
+        raise
+    assert_leads_back(document, content)
 
 
 def drifted(record: dict[str, Any]) -> Iterator[bytes]:

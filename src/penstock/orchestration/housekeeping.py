@@ -1,0 +1,65 @@
+"""What the sensor does before it looks for work: free what the dead have left, and settle the batches of runs that
+ended without closing them. Only Dagster knows how a run ended; only the ledger knows whether anybody is at it."""
+
+import time
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+
+from penstock.bootstrap import App
+from penstock.ledger.batches import Batch
+
+ATTEMPTS = 3
+"""How often a batch is launched whose run dies; then it is failed."""
+SILENCE_SECONDS = 600.0
+"""A run that is under way but says nothing for so long, with no runner at its batch, has lost its process."""
+UNDER_WAY = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+
+
+def keep_house(app: App, instance: DagsterInstance) -> list[str]:
+    """Reap, bury, settle. What was done, a line each."""
+    app.ledger.leases.reap()
+    return [*bury_zombies(app, instance), *settle(app, instance)]
+
+
+def bury_zombies(app: App, instance: DagsterInstance) -> list[str]:
+    """Report runs failed whose process is gone together with the code server that would have noticed: they would stay
+    STARTED and hold a run slot for ever."""
+    said = []
+    for run in instance.get_runs(RunsFilter(statuses=UNDER_WAY), limit=100):
+        if "penstock/pipeline" in run.tags and _is_zombie(app, instance, run):
+            instance.report_run_failed(run, "the process of this run is gone")
+            known = app.ledger.batches.run(run.run_id)
+            if known is not None and app.ledger.batches.batch(known.batch_id).kind == "whole":
+                app.ledger.batches.close(known.batch_id, "failed", f"run {run.run_id} lost its process")
+            said.append(f"run {run.run_id} had lost its process")
+    return said
+
+
+def settle(app: App, instance: DagsterInstance) -> list[str]:
+    """Batches the sensor launched that are still open though their run is over: queued again, unless it was canceled."""
+    said = []
+    for batch, run_id in app.ledger.batches.started_runs():
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            said.append(reopen(app, batch, run_id, run))
+    return said
+
+
+def reopen(app: App, batch: Batch, run_id: str, run: DagsterRun | None) -> str:
+    """Queue a batch again whose run is over, or close it as the run ended: canceled, or tried too often."""
+    if run is not None and run.status is DagsterRunStatus.CANCELED:
+        app.ledger.batches.close(batch.id, "cancelled", f"run {run_id} was canceled")
+        return f"batch {batch.id} was canceled"
+    note = f"run {run_id} {'is unknown' if run is None else f'ended in {run.status.value.lower()} too soon'}"
+    if app.ledger.batches.requeue(batch.id, note=note, attempts=ATTEMPTS):
+        return f"batch {batch.id} is queued again: {note}"
+    return f"batch {batch.id} has failed {ATTEMPTS} times: {note}"
+
+
+def _is_zombie(app: App, instance: DagsterInstance, run: DagsterRun) -> bool:
+    known = app.ledger.batches.run(run.run_id)
+    runner = app.ledger.batches.batch(known.batch_id).runner_id if known is not None else None
+    if runner is not None:
+        return app.ledger.leases.is_dead(runner)
+    last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    return bool(last) and time.time() - last[0].timestamp > SILENCE_SECONDS
