@@ -7,7 +7,7 @@ PORT ?= 3000
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
-COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --no-header --no-emit-index-url \
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --unsafe-package penstock --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 export DAGSTER_HOME := $(CURDIR)/.penstock/dagster

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +19,6 @@ EmbedderOf = Callable[["Settings"], "QueryEmbedder | None"]
 """What embeds queries under these settings; None: nothing does."""
 
 _LEGS = {"bm25": "words", "dense": "meaning"}
-_UNSHOWN = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)], "\ufffd")
-"""Control characters: a document must not steer the terminal it is shown on."""
 
 
 def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
@@ -44,6 +41,7 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Search what has been indexed: by words, and by meaning where there are vectors."""
+        from penstock.cli.screen import print_json
         from penstock.settings import load_settings
         from penstock.stores.search_filters import Filters
 
@@ -57,7 +55,7 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
         )
         result = _search(settings, embedder_of, query, tenant or settings.tenant, k, filters, documents)
         if as_json:
-            _print_json(result)
+            print_json(result)
         else:
             _show(result)
 
@@ -93,34 +91,28 @@ def _conditions(where: list[str]) -> dict[str, tuple[str | int | float | bool, .
     return conditions
 
 
-def _print_json(result: SearchResult) -> None:
-    from dataclasses import asdict
-
-    import orjson
-
-    sys.stdout.write(orjson.dumps(asdict(result), option=orjson.OPT_INDENT_2).decode() + "\n")
-
-
 def _show(result: SearchResult) -> None:
-    from rich.console import Console
+    from penstock.cli.screen import say, stdout
 
-    console = Console()
+    console = stdout()
     for place, hit in enumerate(result.hits, start=1):
         _show_hit(console, place, hit)
     if not result.hits:
-        console.print("No hits.", style="bold")
+        say(console, "No hits.", "bold")
     if result.note:
-        console.print(f"note: {result.note}", style="yellow", markup=False, highlight=False)
+        say(console, f"note: {result.note}", "yellow")
 
 
 def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from penstock.cli.screen import one_line
+
     about = " · ".join(filter(None, [hit.source_id, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
     why = ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
-    console.print(Text.assemble((f"{place:>2} ", "bold cyan"), (_shown(hit.title or hit.source_id), "bold")))
-    console.print(Padding(Text.assemble((_shown(about), "cyan"), (f"  {why}", "dim")), (0, 0, 0, 3)))
+    console.print(Text.assemble((f"{place:>2} ", "bold cyan"), (one_line(hit.title or hit.source_id), "bold")))
+    console.print(Padding(Text.assemble((one_line(about), "cyan"), (f"  {why}", "dim")), (0, 0, 0, 3)))
     console.print(Padding(_excerpt(hit), (0, 0, 1, 3)))
 
 
@@ -128,18 +120,14 @@ def _excerpt(hit: SearchHit) -> Text:
     """The part of the chunk with the most matches, them in bold."""
     from rich.text import Text
 
+    from penstock.cli.screen import one_line
     from penstock.retrieval.highlight import snippet
 
     start, end = snippet(hit.text, hit.highlights)
-    excerpt = Text(_shown(hit.text[start:end]))
+    excerpt = Text(one_line(hit.text[start:end]))
     for first, last in hit.highlights:
         if start <= first and last <= end:
             excerpt.stylize("bold yellow", first - start, last - start)
     before = "… " if start else ""
     after = " …" if end < len(hit.text) else ""
     return Text.assemble(before, excerpt, after)
-
-
-def _shown(text: str) -> str:
-    """One line of it, character for character, without control characters."""
-    return text.replace("\n", " ").replace("\t", " ").translate(_UNSHOWN)

@@ -22,7 +22,7 @@ class Locator(Record):
     """A place in a raw payload, resolvable without our parsers.
 
     - JSON: `pointer` (RFC 6901) names a string; `start`/`end` are characters of it.
-    - XML and HTML: `xpath` names an element (evaluated by lxml on the payload, HTML by lxml.html);
+    - XML and HTML: `xpath` names an element or attribute (evaluated by lxml on the payload, HTML by lxml.html);
       `start`/`end` are characters of its string-value with runs of white space collapsed to one blank and stripped.
     - text: neither; `start`/`end` are bytes of the payload.
     - pages: `page` (from 1) and `box` (x0, y0, x1, y1 as fractions of the displayed page, origin top left).

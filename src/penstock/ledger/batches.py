@@ -280,6 +280,9 @@ class Batches:
             .order_by(batches.c.id)
             .limit(limit)
         )
+        with self._db.read() as connection:
+            if connection.execute(waiting).first() is None:  # a sensor asks often: look before locking
+                return []
         with self._db.write() as connection:
             now = clock(connection)
             rows = connection.execute(
@@ -362,6 +365,12 @@ class Batches:
                 .where(batches.c.id == run.batch_id)
                 .values(status="started", started_at=now, finished_at=None, run_id=run.run_id, runner_id=runner)
             )
+
+    def taken_by(self, batch: int, runner: int) -> None:
+        """Say which runner is at a started batch now: each stage of a run may be a process of its own."""
+        with self._db.write() as connection:
+            here = and_(batches.c.id == batch, batches.c.status == "started")
+            connection.execute(update(batches).where(here).values(runner_id=runner))
 
     def run(self, run_id: str) -> Run | None:
         return self._run(runs.c.run_id == run_id)

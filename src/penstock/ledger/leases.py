@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, select, update
 
 from penstock.errors import Crashed, PenstockError
 from penstock.ledger.database import Database, clock
-from penstock.ledger.schema import dead_letters, jobs, outbox, runners, stage_states, submissions
+from penstock.ledger.schema import batches, dead_letters, jobs, outbox, runners, stage_states, submissions
 
 LOST_CAP = 5
 """Leases a document may lose. The first two losses only make it claimed in smaller company (see claim_limit)."""
@@ -70,6 +70,7 @@ class Leases:
             mine = and_(stage_states.c.runner_id == runner, stage_states.c.status == "running")
             connection.execute(update(stage_states).where(mine).values(status="pending", runner_id=None))
             connection.execute(update(submissions).where(submissions.c.runner_id == runner).values(runner_id=None))
+            connection.execute(update(batches).where(batches.c.runner_id == runner).values(runner_id=None))
 
     def is_dead(self, runner: int | None) -> bool:
         """Whether a runner has ended without a word, or its lease is over."""

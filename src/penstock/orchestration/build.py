@@ -22,7 +22,7 @@ from penstock.pipelines.topology import Topology
 
 
 def build_definitions() -> Definitions:
-    """Jobs, assets, checks, schedules and the sensor. A broken file becomes a job that says why, and takes none down."""
+    """Jobs, assets, checks, schedules, the sensor. A broken file becomes a job that says why, and takes none down."""
     pipelines = open_app().pipelines
     jobs: dict[str, JobDefinition] = {}
     schedules: list[ScheduleDefinition] = []

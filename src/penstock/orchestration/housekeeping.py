@@ -36,7 +36,7 @@ def bury_zombies(app: App, instance: DagsterInstance) -> list[str]:
 
 
 def settle(app: App, instance: DagsterInstance) -> list[str]:
-    """Batches the sensor launched that are still open though their run is over: queued again, unless it was canceled."""
+    """Batches the sensor launched whose run is over without closing them: queued again, unless it was canceled."""
     said = []
     for batch, run_id in app.ledger.batches.started_runs():
         run = instance.get_run_by_id(run_id)

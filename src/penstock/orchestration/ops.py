@@ -14,7 +14,6 @@ from dagster import (
     OpExecutionContext,
     Out,
     Output,
-    Permissive,
 )
 from dagster import Field as ConfigField
 

@@ -109,6 +109,7 @@ class Runner:
                     reason="topology-changed",
                     next_step="re-execute the run: it takes the pipeline as it is now, and redoes only what changed",
                 )
+            self._ledger.batches.taken_by(known.batch_id, self.session.runner)
             scope = self._scope(known.batch_id)
             return OpenRun(run_id, replace(scope, again=run_id != known.root_run_id), plan)
         self.session.reap()
@@ -173,6 +174,16 @@ class Runner:
         if model == "none":
             report.note("no embedding model: keyword search only (set PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL)")
         return report
+
+    def finish_if_through(self, run: OpenRun, stages: list[StageReport]) -> RunReport | None:
+        """`finish`, for a caller who can't know whether these were the run's last stages.
+
+        None while documents of the batch are still on their way, or when another stage of the run has closed it.
+        """
+        open_still = self._ledger.batches.batch(run.scope.batch).status == "started"
+        if not open_still or self._ledger.reports.statuses(run.scope.batch).get("pending"):
+            return None
+        return self.finish(run, stages)
 
     def finish(self, run: OpenRun, stages: list[StageReport], error: PenstockError | None = None) -> RunReport:
         """Close the run's batch and say how it ended."""

@@ -11,7 +11,7 @@ from penstock.sources.identify import NO_RECORDS, Identity, identify_json, ident
 from penstock.sources.packed import Damaged, Member, Readable, gunzipped, members
 from penstock.sources.records import split_json, split_lines
 from penstock.sources.records_xml import split_xml
-from penstock.sources.sniff import FAULTS, HEAD, Look, look
+from penstock.sources.sniff import FAULTS, HEAD, KNOWN, Look, look
 from penstock.sources.window import Slice
 
 CHUNK = 1 << 20
@@ -121,7 +121,7 @@ class Extractor:
             yield replace(found, member=name)
 
     def _found(self, stream: _Stream, seen: Look) -> Iterator[Found]:
-        """The stream's records; all of it as one where it lists none, or its first two are of no known kind."""
+        """The stream's records; all of it as one where it lists none, or the first two are of a kind nothing reads."""
         split = _SPLITTERS.get(seen.split or "")
         pieces = split(stream.pieces(), self._limit) if split else iter(())
         opening = list(islice(pieces, 2))
@@ -130,8 +130,9 @@ class Extractor:
             return
         records = (self._record(piece, seen, number) for number, piece in enumerate(chain(opening, pieces)))
         known = list(islice(records, 2))
-        if all(found.kind == "json" for found in known):
-            yield from self._whole(stream, seen, Identity("json"))
+        kinds = {found.kind for found in known}
+        if len(kinds) == 1 and kinds <= KNOWN.keys():
+            yield from self._whole(stream, seen, Identity(*kinds))
             return
         for found in chain(known, records):
             yield found
@@ -142,7 +143,7 @@ class Extractor:
     def _whole(self, stream: _Stream, seen: Look, identity: Identity | None = None) -> Iterator[Found]:
         content = stream.whole(self._limit)
         if content is None:
-            yield Found("too-large", media_type=seen.media_type, note=self._too_large)
+            yield Found(identity.kind if identity else "too-large", media_type=seen.media_type, note=self._too_large)
         elif stream.damage:
             kept = b"" if stream.damage.kind == "too-large" else content
             yield Found(stream.damage.kind, content=kept, media_type=seen.media_type, note=str(stream.damage))

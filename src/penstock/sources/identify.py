@@ -25,8 +25,9 @@ NO_RECORDS = Identity("no-records")
 """An answer of an API that is in order and lists nothing."""
 
 _NCT = re.compile(r"NCT\d{8}")
-_OPENALEX = re.compile(r"(?:https?://(?:api\.)?openalex\.org/(?:works/)?)?(W\d+)", re.IGNORECASE)
-_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_OPENALEX = re.compile(r"(?:https?://(?:api\.)?openalex\.org/(?:works/)?)?(W\d{1,15})", re.IGNORECASE)
+_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S{1,200})", re.IGNORECASE)
+_SET_ID = re.compile(r"[\w.-]{1,64}")
 _PMID = re.compile(rb"<PMID\b[^>]*>\s*(\d{1,9})\s*</PMID>")
 _ARTICLE_ID = re.compile(
     rb"""<article-id\b[^>]*\bpub-id-type\s*=\s*["']([\w-]+)["'][^>]*>\s*([^<]*?)\s*</article-id>"""
@@ -82,8 +83,7 @@ def _openfda(value: Mapping[str, Any]) -> Identity:
     if "product_ndc" in value and "labeler_name" in value:
         return Identity("openfda-drug-ndc")
     if "set_id" in value or any(isinstance(value.get(key), list) for key in _LABEL_KEYS):
-        stated = value.get("set_id")
-        return Identity("openfda-drug-label", stated.strip().lower() if isinstance(stated, str) else "")
+        return Identity("openfda-drug-label", _matching(_SET_ID, value.get("set_id")).lower())
     return Identity("json")
 
 

@@ -128,7 +128,12 @@ def members(file: BinaryIO) -> list[Member]:
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
         raise _damage(error) from error
-    return [Member(info.filename, info, archive) for info in archive.infolist() if not info.filename.endswith("/")]
+    return [Member(_label(info), info, archive) for info in archive.infolist() if not info.filename.endswith("/")]
+
+
+def _label(info: zipfile.ZipInfo) -> str:
+    """The member's name; of one too long to be a key anywhere, its end and its place in the file."""
+    return info.filename if len(info.filename) <= 255 else f"{info.header_offset}-{info.filename[-200:]}"
 
 
 def _check_directory(file: BinaryIO) -> None:

@@ -107,6 +107,8 @@ _HTML_TAGS = frozenset(
 )
 _XML = re.compile(rb"<\?xml\b|<!", re.IGNORECASE)
 _ENCODING = re.compile(rb"""<\?xml[^>]*?\bencoding\s*=\s*["']([\w.-]+)["']""")
+_EIGHT_BIT = re.compile(r"iso-8859-\d\d?|windows-125\d|koi8-[ru]|shift_jis|euc-(?:jp|kr)|gb2312|gbk|gb18030|big5")
+"""Encodings other than UTF-8 that records cut out of a file would no longer declare."""
 _MAIL = re.compile(
     rb"(?:[\w-]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n)*?(?:Received|MIME-Version|Message-ID|From):", re.I
 )
@@ -229,7 +231,7 @@ def _markup(start: bytes, name: str, charset: str, *, wide: bool) -> Look:
     declared = _ENCODING.match(start)
     if declared and not charset:
         stated = declared.group(1).decode().lower()
-        charset = "" if stated in ("utf-8", "us-ascii", "ascii") else stated
+        charset = stated if _EIGHT_BIT.fullmatch(stated) else ""
     if record or root == b"article":
         return Look(record or "xml", None, charset)
     if root == b"document" and b"urn:hl7-org:v3" in start[:4096]:

@@ -149,14 +149,20 @@ class TestFaults:
         os.mkfifo(tmp_path / "pipe")
         assert [(p.kind, p.note) for p in listed(tmp_path / "pipe")] == [("unreadable", "not a regular file")]
 
-    def test_a_list_of_unknown_things_is_one_file_of_another_kind(self, tmp_path: Path) -> None:
+    def test_a_list_of_what_is_not_read_is_one_file_of_that_kind(self, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text(json.dumps([{"x": 1}, {"x": 2}, {"x": 3}]))
         (tmp_path / "b.jsonl").write_text('{"x": 1}\n{"x": 2}\n')
         (tmp_path / "c.json").write_text(json.dumps({"results": [{"x": 1}]}))
+        (tmp_path / "d.json").write_text(json.dumps({"results": [{"recall_number": "1"}, {"recall_number": "2"}]}))
+        (tmp_path / "e.json").write_text(json.dumps([{"recall_number": "1"}, {"x": 1}, study(1)]))
         assert [(p.source_id, p.kind) for p in listed(tmp_path)] == [
             ("a.json", "json"),
             ("b.jsonl", "json"),
             ("c.json", "json"),
+            ("d.json", "openfda-enforcement"),
+            ("e.json#0", "openfda-enforcement"),
+            ("e.json#1", "json"),
+            ("NCT00000001", "clinicaltrials-study"),
         ]
 
     def test_an_answer_without_records_lists_nothing(self, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def study(nct: object) -> dict[str, object]:
         ({"id": "https://openalex.org/A123"}, "openalex-entity", ""),
         ({"meta": {}, "results": [], "group_by": [{"key": "x"}]}, "openalex-groups", ""),
         ({"set_id": "ABC-1", "openfda": {}}, "openfda-drug-label", "abc-1"),
+        ({"set_id": "x" * 1000, "openfda": {}}, "openfda-drug-label", ""),
         ({"spl_product_data_elements": ["Aspirin"]}, "openfda-drug-label", ""),
         ({"safetyreportid": "1", "patient": {}}, "openfda-drug-event", ""),
         ({"application_number": "NDA1", "sponsor_name": "X", "products": []}, "openfda-drugsfda", ""),

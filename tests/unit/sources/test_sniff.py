@@ -69,6 +69,7 @@ def test_content_says_what_it_is_whatever_it_is_called(head: bytes, name: str, k
         (b"words", ""),
         (b'<?xml version="1.0" encoding="ISO-8859-1"?><root/>', "iso-8859-1"),
         (b'<?xml version="1.0" encoding="UTF-8"?><root/>', ""),
+        (b'<?xml version="1.0" encoding="hex"?><root/>', ""),
     ],
 )
 def test_a_charset_is_told_only_where_the_first_bytes_settle_it(head: bytes, charset: str) -> None:

@@ -16,7 +16,7 @@ import apsw
 import pytest
 
 from penstock.errors import StorageFull, StoreBusy, UsageError
-from penstock.stores import search_file
+from penstock.stores import search_file, search_schema
 from penstock.stores.search_index import SqliteSearchIndex
 from penstock.stores.search_rows import Counts
 
@@ -288,6 +288,22 @@ def test_processes_that_make_the_file_at_the_same_moment_share_one_index(index):
         assert process.returncode == 0, errors.decode()
     assert index.count() == Counts(45, 45, 0)
     assert index.problems() == []
+
+
+def test_who_finds_the_file_being_made_waits_for_that_and_not_for_the_lock(index):
+    maker = apsw.Connection(str(index.path))
+    maker.pragma("journal_mode", "wal")
+    maker.execute("BEGIN IMMEDIATE")
+    other = threading.Thread(target=SqliteSearchIndex(index.path, busy_seconds=60).store_id)
+    other.start()
+    maker.execute(search_schema._TABLES)
+    maker.execute("INSERT INTO meta VALUES ('uuid', 'made')")
+    maker.execute("COMMIT; BEGIN IMMEDIATE")
+    other.join(timeout=20)
+    waits = other.is_alive()
+    maker.execute("COMMIT")
+    assert not waits
+    assert index.store_id() == "made"
 
 
 def test_a_writer_killed_in_the_middle_leaves_whole_documents_only(index):

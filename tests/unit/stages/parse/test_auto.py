@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from json_cases import CTX, payload
 
+from json_cases import CTX, payload, truncations
 from penstock.errors import BadInput
+from penstock.sources.files import Files
 from penstock.sources.sniff import FAULTS, KNOWN, READ
 from penstock.stages.contracts import ParseStage
 from penstock.stages.parse import AutoParser
+
+REASONS = {*FAULTS, "unsupported", "schema"}
 
 
 def test_it_is_a_parse_stage_that_needs_nothing() -> None:
@@ -39,6 +43,52 @@ def test_a_kind_that_nothing_reads_is_refused_and_told_what_is_read(kind: str) -
         AutoParser().execute(CTX, payload(kind, b"x"))
     assert caught.value.reason == "unsupported"
     assert all(known in caught.value.next_step for known in READ)
+
+
+def test_real_files_cut_short_give_documents_or_refusals_that_say_why(data: Path, tmp_path: Path) -> None:
+    files = [
+        path for folder in ("ctgov", "openalex", "openfda", "jats_pubmed") for path in (data / folder).rglob("*.*")
+    ]
+    parser = AutoParser()
+    for path in files:
+        content = path.read_bytes()
+        whole = {found.sha256 for found in Files().list({"paths": [str(path)]})}
+        for number, cut in enumerate(truncations(content, points=10 if len(content) < 60_000 else 2)):
+            place = tmp_path / f"{number}-{path.name}"
+            place.write_bytes(cut)
+            found = list(Files().list({"paths": [str(place)]}))
+            assert found, place
+            assert {payload.sha256 for payload in found[:-1]} <= whole
+            for last in found[-2:]:
+                try:
+                    parser.execute(CTX, last)
+                except BadInput as refusal:
+                    assert refusal.reason in REASONS, (place, refusal.message)  # noqa: PT017
+
+
+def test_records_cut_out_of_a_file_keep_its_encoding(tmp_path: Path) -> None:
+    record = (
+        "<PubmedArticle><MedlineCitation><PMID>{}</PMID><Article><ArticleTitle>Ménière’s</ArticleTitle>"
+        "</Article></MedlineCitation></PubmedArticle>"
+    )
+    text = "<?xml version='1.0' encoding='windows-1252'?><PubmedArticleSet>" + record.format(1) + record.format(2)
+    (tmp_path / "two.xml").write_bytes((text + "</PubmedArticleSet>").encode("windows-1252"))
+    found = list(Files().list({"paths": [str(tmp_path)]}))
+    assert [payload.source_id for payload in found] == ["1", "2"]
+    assert [AutoParser().execute(CTX, payload).title for payload in found] == ["Ménière’s"] * 2
+
+
+def test_a_record_is_read_without_the_namespaces_its_wrapper_declares(tmp_path: Path) -> None:
+    (tmp_path / "oai.xml").write_text(
+        '<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/" xmlns:xlink="http://www.w3.org/1999/xlink"><record>'
+        '<metadata><article><front><article-meta><article-id pub-id-type="pmc">7</article-id><title-group>'
+        "<article-title>On drugs</article-title></title-group></article-meta></front>"
+        '<body><p>See <ext-link xlink:href="x">there</ext-link>.</p></body></article></metadata></record></OAI-PMH>'
+    )
+    [payload] = Files().list({"paths": [str(tmp_path)]})
+    document = AutoParser().execute(CTX, payload)
+    assert (payload.source_id, document.title) == ("PMC7", "On drugs")
+    assert "See there." in document.text
 
 
 def test_no_format_is_imported_before_its_first_payload() -> None:
