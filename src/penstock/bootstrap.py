@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +29,7 @@ class App:
     """Everything a process needs, each part made when first asked for. `close()` when done."""
 
     settings: Settings
+    closing: ExitStack = field(default_factory=ExitStack)
 
     @cached_property
     def catalogue(self) -> EntryPointCatalogue:
@@ -94,6 +96,7 @@ class App:
         made = self.__dict__
         if "runner" in made:
             self.runner.close()
+        self.closing.close()
         if "index" in made:
             self.index.close()
         if "ledger" in made:
@@ -144,17 +147,23 @@ class _Services(Mapping[str, object]):
         return len(self.NAMES)
 
     def _http(self) -> object:
-        """Guarded by the stage's policy; what the operator configured may be anywhere, the rest is public."""
-        from penstock.resilience.http import Http
+        """Guarded by the stage's policy. Only what the operator named for this stage may be at a private address."""
+        from penstock.resilience.http import MAX_BYTES, Http
 
-        assert isinstance(self._stage.policy, Policy)
-        configured = (self._app.settings.embed_url, str(getattr(self._stage.options, "url", "") or ""))
-        return Http(
-            self._stage.policy,
-            self._stage.policy_name or self._stage.name,
-            origins=[url for url in configured if url],
-            retry_posts=self._stage.type == "EmbedStage",
+        stage = self._stage
+        assert isinstance(stage.policy, Policy)
+        embeds = stage.type == "EmbedStage"
+        named = (self._app.settings.embed_url if embeds else "", str(getattr(stage.options, "url", "") or ""))
+        most = getattr(stage.options, "max_mb", None)
+        http = Http(
+            stage.policy,
+            stage.policy_name or stage.name,
+            origins=[url for url in named if url],
+            retry_posts=embeds,
+            max_bytes=int(most * (1 << 20)) if isinstance(most, int | float) else MAX_BYTES,
         )
+        self._app.closing.callback(http.close)
+        return http
 
 
 def open_app(**overrides: object) -> App:

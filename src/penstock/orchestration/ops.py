@@ -25,7 +25,7 @@ from penstock.pipelines.topology import Stage, Topology
 CONFIG: Mapping[str, Any] = {
     "source": ConfigField(str, default_value="files", description="Which source to list, by its registered name."),
     "request": ConfigField(
-        Permissive(),
+        dict,
         default_value={},
         description="The source's own query; for files: {paths: [folder, file, '*.json']}.",
     ),

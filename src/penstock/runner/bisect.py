@@ -47,6 +47,7 @@ class Bisection(Generic[Item, Output]):
         self._call = call
         self._fatal = fatal
         self._passed = False
+        self._fault: TransientError | None = None
 
     def run(self, items: Sequence[Item]) -> list[Output | Poisoned]:
         if not items:
@@ -55,7 +56,7 @@ class Bisection(Generic[Item, Output]):
         if not isinstance(whole, Poisoned):
             return whole
         if isinstance(whole.error, CircuitOpen) or (len(items) == 1 and isinstance(whole.error, TransientError)):
-            raise ServiceAway(_transient(whole.error))
+            raise self._away(whole.error)
         return self._split(items, whole)
 
     def _split(self, items: Sequence[Item], failure: Poisoned) -> list[Output | Poisoned]:
@@ -78,7 +79,7 @@ class Bisection(Generic[Item, Output]):
             if not isinstance(alone, Poisoned):
                 return
             last = alone
-        raise ServiceAway(_transient(last.error))
+        raise self._away(last.error)
 
     def _attempt(self, items: Sequence[Item]) -> list[Output | Poisoned] | Poisoned:
         try:
@@ -86,10 +87,15 @@ class Bisection(Generic[Item, Output]):
         except self._fatal:
             raise
         except Exception as cause:  # noqa: BLE001 — whatever a stage raises is classified
-            return Poisoned(classify(cause), cause)
+            error = classify(cause)
+            if isinstance(error, TransientError) and not isinstance(error, CircuitOpen):
+                self._fault = error
+            return Poisoned(error, cause)
         self._passed = True
         return outputs
 
-
-def _transient(error: PenstockError) -> TransientError:
-    return error if isinstance(error, TransientError) else TransientError(error.message, reason=error.reason)
+    def _away(self, error: PenstockError) -> ServiceAway:
+        """In the words of the last real fault: that a breaker is open says nothing about why."""
+        if self._fault is not None:
+            return ServiceAway(self._fault)
+        return ServiceAway(error if isinstance(error, TransientError) else TransientError(error.message))
