@@ -24,6 +24,7 @@ import httpx
 
 from penstock.errors import RateLimited, TransientError
 from penstock.resilience.body import ACCEPTED, Body, decoder_for
+from penstock.resilience.classify import classify
 from penstock.resilience.guard import Attempt, Guard
 from penstock.resilience.limits import Limits
 from penstock.resilience.loop import loop_thread
@@ -142,15 +143,19 @@ class Http:
         self, request: httpx.Request, headers: list[tuple[bytes, bytes]], seconds: float, due: float
     ) -> _Answer:
         url, what = request.url, redact(f"{request.method} {request.url}")
-        response = await self._connections().handle_async_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=headers,
-                content=request.content,
-                extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
-            )
+        sent = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=headers,
+            content=request.content,
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
         )
+        try:
+            response = await self._connections().handle_async_request(sent)
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            known = classify(error)
+            known.args = (f"{what}: {known.message}",)  # the library's own message names no host
+            raise known from error
         try:
             received = httpx.Headers(response.headers)
             fault = service_fault(response.status, received, what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import struct
 import zipfile
 import zlib
@@ -17,7 +18,7 @@ MAX_MEMBERS = 60_000
 MAX_DIRECTORY = 64 << 20
 """Bytes of a zip file's directory, which is held in memory."""
 
-_BROKEN = (EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, OSError, ValueError, struct.error)
+_BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, OSError, ValueError, struct.error)
 """What the standard library raises for packed data that is broken, encrypted or packed in a way it doesn't know."""
 _PIECE = 1 << 16
 

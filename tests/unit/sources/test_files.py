@@ -214,6 +214,17 @@ class TestPacked:
         [payload] = listed(tmp_path)
         assert (payload.kind, payload.content) == ("too-large", b"")
 
+    @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_a_broken_member_costs_no_other(self, tmp_path: Path, method: int) -> None:
+        path = tmp_path / "all.zip"
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("broken.txt", os.urandom(5000))
+            archive.writestr("whole.txt", "words")
+        content = bytearray(path.read_bytes())
+        content[60:2000] = b"\xff" * 1940
+        path.write_bytes(content)
+        assert [(p.origin.member, p.kind) for p in listed(path)] == [("broken.txt", "malformed"), ("whole.txt", "text")]
+
     def test_hostile_archives_do_no_harm(self, data: Path) -> None:
         found = listed(data / "archives")
         assert {payload.kind for payload in found} <= KINDS.keys()

@@ -1,0 +1,102 @@
+"""Topologies as Dagster jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from dagster import JobDefinition
+
+from penstock.bootstrap import App
+from penstock.errors import UsageError
+from penstock.orchestration.executors import executor_of
+from penstock.orchestration.jobs import job_of
+from penstock.pipelines.topology import Executor, Topology
+
+from .conftest import SMALL, Project
+
+
+def edges(job: JobDefinition) -> dict[str, set[str]]:
+    """Op → the ops it waits for."""
+    return {
+        invocation.alias or invocation.name: {node.node for node in inputs.values()}
+        for invocation, inputs in job.graph.dependencies.items()
+    }
+
+
+def wanted(topology: Topology) -> dict[str, set[str]]:
+    return {s.dagster_name: {p.dagster_name for p in topology.parents(s.name)} for s in topology.stages}
+
+
+@pytest.mark.parametrize("name", ["auto", "pdf-two-phase"])
+def test_the_graph_of_a_job_is_the_pipelines(name: str, seeds: Callable[[], None], app: App) -> None:
+    seeds()
+    topology = app.pipelines.named(name)
+    job = job_of(topology)
+    assert edges(job) == wanted(topology)
+    assert job.name == name.replace("-", "_")
+
+
+def test_extract_before_embed_is_another_graph(project: Project, seeds: Callable[[], None], app: App) -> None:
+    seeds()
+    text = (project.pipelines / "auto.yaml").read_text()
+    head, ingest, parse, chunk, embed, index, extract, kg = text.split("  - name: ")
+    extract = extract.replace("[index]", "[chunk]")
+    embed = embed.replace("[chunk]", "[extract]")
+    kg = kg.replace("[extract]", "[index]")
+    text = "  - name: ".join((head, ingest, parse, chunk, extract, embed, index, kg))
+    project.pipeline(text, "auto")
+    graph = edges(job_of(app.pipelines.named("auto")))
+    assert graph["extract"] == {"chunk"}
+    assert graph["embed"] == {"extract"}
+    assert graph["kg"] == {"index"}
+
+
+def test_two_pipelines_may_have_stages_of_the_same_names(project: Project) -> None:
+    project.pipeline(SMALL)
+    project.pipeline(SMALL.replace("name: small", "name: other"), "other")
+    project.document("a.md")
+    assert project.run("small").success
+    assert project.run("other").success
+
+
+def test_one_flat_config_reaches_every_op(project: Project, app: App) -> None:
+    project.pipeline(SMALL)
+    project.document("a.md")
+    assert project.run(request={"paths": [str(project.docs)]}, tenant="acme").success
+    assert app.ledger.batches.batch(1).tenant == "acme"
+
+
+def test_a_config_key_that_is_not_known_is_refused(project: Project) -> None:
+    project.pipeline(SMALL)
+    with pytest.raises(Exception, match="requst"):
+        project.run(requst={"paths": []})
+
+
+def test_ops_say_what_the_yaml_says_of_them(project: Project, app: App) -> None:
+    project.pipeline(SMALL)
+    node = job_of(app.pipelines.named("small")).graph.node_named("chunk")
+    assert node.tags["penstock/implementation"] == "witness"
+    assert node.tags["penstock/policy"] == "default"
+    assert node.tags["penstock/yaml"] == "small.yaml:7"
+
+
+def test_the_executor_is_the_yamls(project: Project, app: App) -> None:
+    project.pipeline(SMALL + "executor: {multiprocess: {max_concurrent: 2}}\n")
+    assert job_of(app.pipelines.named("small")).executor_def.name == "multiprocess"
+    assert executor_of(Executor()).name == "in_process"
+
+
+@pytest.mark.parametrize(
+    ("executor", "message"),
+    [
+        (Executor("k8s"), "needs the package dagster-k8s"),
+        (Executor("docker"), "needs the package dagster-docker"),
+        (Executor("multiprocess", {"max_concurent": 2}), "max_concurent"),
+    ],
+)
+def test_an_executor_that_cannot_be_had_is_one_line(executor: Executor, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        executor_of(executor)
+    assert "\n" not in caught.value.message
+    assert caught.value.next_step
