@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -43,8 +43,8 @@ class Files:
     A record of more than `max_bytes` is listed as "too-large", without ever being in memory.
     """
 
-    name: ClassVar[str] = "files"
-    Query: ClassVar[type[BaseModel]] = FilesQuery
+    name = "files"
+    Query: type[BaseModel] = FilesQuery
 
     def __init__(self, *, max_bytes: int = 64 << 20) -> None:
         self._extractor = Extractor(max_bytes)

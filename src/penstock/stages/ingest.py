@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,11 +19,11 @@ class IngestOptions(BaseModel):
 class SourceIngest:
     """Lists what the request asks of its source."""
 
-    name: ClassVar[str] = "source"
-    version: ClassVar[str] = "1"
-    contract: ClassVar[str] = "IngestStage"
-    needs: ClassVar[tuple[str, ...]] = ("sources",)
-    Options: ClassVar[type[BaseModel]] = IngestOptions
+    name = "source"
+    version = "1"
+    contract = "IngestStage"
+    needs: tuple[str, ...] = ("sources",)
+    Options: type[BaseModel] = IngestOptions
 
     def __init__(self, options: IngestOptions, *, sources: Mapping[str, Source]) -> None:
         self._sources = sources

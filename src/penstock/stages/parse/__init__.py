@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import ClassVar, Protocol, cast
+from typing import Protocol, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,11 +36,11 @@ class ParseOptions(BaseModel):
 class AutoParser:
     """Parses each payload as what it was sniffed to be. A format's module is imported when its first payload comes."""
 
-    name: ClassVar[str] = "auto"
-    version: ClassVar[str] = "1"
-    contract: ClassVar[str] = "ParseStage"
-    needs: ClassVar[tuple[str, ...]] = ()
-    Options: ClassVar[type[BaseModel]] = ParseOptions
+    name = "auto"
+    version = "1"
+    contract = "ParseStage"
+    needs: tuple[str, ...] = ()
+    Options: type[BaseModel] = ParseOptions
 
     def __init__(self, options: ParseOptions | None = None) -> None:
         self._parsers: dict[str, Parser] = {}
