@@ -1,0 +1,391 @@
+"""Why a document, a chunk (a search hit is one) or an edge of the graph is as it is, from the bytes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import NotFound
+from penstock.explain_standing import Sinks, Standing, standing
+from penstock.ir import Chunk, Document, Locator, RawPayload
+from penstock.ir.codec import decode
+from penstock.ledger.explain_read import (
+    Artifact,
+    BatchOfJob,
+    DeadLetterRow,
+    DocumentRow,
+    ExplainReader,
+    JobState,
+    StageRow,
+)
+from penstock.ledger.graph_read import GraphReader
+from penstock.ledger.jobs_read import JobsReader
+from penstock.ledger.ledger import Ledger
+from penstock.pipelines.catalogue import type_name
+from penstock.pipelines.topology import Topology
+from penstock.resolve import Slice, resolve
+from penstock.stores.artifacts import ArtifactStore
+from penstock.stores.search_index import SqliteSearchIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Origination:
+    """Where bytes came from. `offset` is their first byte in the file at `uri`; None: they are all of it.
+
+    `fetched_at` (epoch milliseconds) is when these very bytes were read, `seen_at` when the place was last listed; it
+    is None when the place has since given others.
+    """
+
+    uri: str
+    key: str
+    member: str | None
+    offset: int | None
+    fetched_at: int
+    seen_at: int | None
+    sha256: str
+    size: int
+    kind: str
+    media_type: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageStory:
+    """`seconds` None: it has not finished. `status` "not begun": the pipeline has it, this job never came to it."""
+
+    stage: str
+    status: str
+    contract: str | None = None
+    implementation: str | None = None
+    version: str | None = None
+    model: str | None = None
+    options: dict[str, Any] | None = None
+    attempts: int = 0
+    lost: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+    seconds: float | None = None
+    reused: bool = False
+    error_type: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    next_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStory:
+    """One generation's way through a pipeline."""
+
+    job: JobState
+    stages: tuple[StageStory, ...]
+    dead_letters: tuple[DeadLetterRow, ...]
+    batches: tuple[BatchOfJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStory:
+    doc_id: str
+    tenant: str
+    source: str
+    source_id: str
+    kind: str
+    title: str | None
+    generation: int
+    pipeline: str
+    created_at: int
+    updated_at: int
+    origin: Origination
+    other_places: tuple[str, ...]
+    jobs: tuple[JobStory, ...]
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document's text with the way back: `found` is what stands there in the payload, None and
+    `problem` where it can't be followed. `exact`: that must be, character for character, the text."""
+
+    text: str
+    locator: Locator
+    exact: bool
+    found: Slice | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkStory:
+    chunk_id: str
+    ordinal: int
+    generation: int
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    text: str
+    passages: tuple[Passage, ...]
+    document: DocumentStory
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceStory:
+    """One evidence of an edge, down to the bytes."""
+
+    doc_id: str
+    source: str | None
+    source_id: str | None
+    title: str | None
+    generation: int
+    extractor: str
+    version: str
+    chunk_id: str | None
+    field: str | None
+    start: int | None
+    end: int | None
+    attributes: dict[str, str]
+    passage: Passage
+    origin: Origination | None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeStory:
+    """subject —predicate→ object (a node's name, or a literal)."""
+
+    id: str
+    subject: str
+    predicate: str
+    object: str
+    documents: int
+    evidence: tuple[EvidenceStory, ...]
+
+
+class Explainer:
+    """Reads one tenant's ledger, index and graph. `topology_of` gives a pipeline by name, None where it isn't there."""
+
+    def __init__(
+        self,
+        tenant: str,
+        ledger: Ledger,
+        artifacts: ArtifactStore,
+        index: SqliteSearchIndex,
+        topology_of: Callable[[str], Topology | None],
+    ) -> None:
+        self._tenant = tenant
+        self._reader = ExplainReader(ledger.database)
+        self._names = JobsReader(ledger.database)
+        self._graph = GraphReader(ledger.database)
+        self._artifacts, self._index, self._topology_of = artifacts, index, topology_of
+
+    def document(self, name: str, *aliases: str) -> DocumentStory:
+        """By document id, source id, or the place it came from. Raises NotFound with the nearest names."""
+        return self._story(self._document(name, *aliases))
+
+    def chunk(self, chunk_id: str) -> ChunkStory:
+        """By chunk id: as it is indexed, else as the newest generation has it. Raises NotFound."""
+        made = self._reader.chunk_jobs(self._tenant, chunk_id)
+        if not made:
+            raise NotFound(f"nothing is called {chunk_id!r}", next_step=self._near(chunk_id))
+        row = self._document(made[0][2])
+        indexed = self._index.generation_of(self._tenant, row.doc_id) if self._index.exists else None
+        job, generation, _ = next((one for one in made if one[1] == indexed), made[0])
+        chunk = next(c for chunks in self._values(job, list[Chunk]) for c in chunks if c.chunk_id == chunk_id)
+        document = next(d for d in self._values(job, Document) if d.text[chunk.start : chunk.end] == chunk.text)
+        payload = self._payload(row, bytes.fromhex(document.provenance.payload))
+        return ChunkStory(
+            chunk_id,
+            chunk.ordinal,
+            generation,
+            chunk.start,
+            chunk.end,
+            chunk.heading,
+            chunk.text,
+            tuple(_passages(document, chunk, payload)),
+            self._story(row),
+        )
+
+    def edge(self, id: str) -> EdgeStory:
+        """By an edge's id or the beginning of it. Raises NotFound."""
+        edge = self._graph.edge(self._tenant, id)
+        evidence = []
+        for trail in edge.evidence:
+            rows = self._reader.documents(self._tenant, [trail.doc_id])
+            payload = self._payload(rows[0], bytes.fromhex(trail.locator.payload)) if rows else None
+            evidence.append(
+                EvidenceStory(
+                    trail.doc_id,
+                    trail.source,
+                    trail.source_id,
+                    trail.title,
+                    trail.generation,
+                    trail.extractor,
+                    trail.version,
+                    trail.chunk_id,
+                    trail.field,
+                    trail.start,
+                    trail.end,
+                    trail.attributes,
+                    _passage(trail.quote, trail.locator, True, payload),
+                    self._origin(rows[0], payload) if payload else None,
+                )
+            )
+        target = edge.object.name if edge.object else edge.value or ""
+        return EdgeStory(edge.id, edge.subject.name, edge.predicate, target, edge.documents, tuple(evidence))
+
+    def raw(self, name: str, *aliases: str) -> bytes:
+        """A document's bytes as they came. Raises NotFound, also where none were kept."""
+        row = self._document(name, *aliases)
+        payload = self._payload(row, row.content)
+        if payload is None:
+            raise NotFound(f"the bytes of {row.source_id!r} are not kept any more")
+        return payload.content
+
+    def _document(self, name: str, *aliases: str) -> DocumentRow:
+        rows = self._reader.documents(self._tenant, [name, *aliases])
+        if not rows:
+            raise NotFound(f"nothing is called {name!r}", next_step=self._near(name))
+        if len(rows) > 1:
+            some = ", ".join(row.source_id for row in rows[:8])
+            raise NotFound(
+                f"{name!r} holds {len(rows)} documents: {some}{', …' if len(rows) > 8 else ''}",
+                next_step=f"penstock explain {rows[0].doc_id}",
+            )
+        return rows[0]
+
+    def _near(self, name: str) -> str:
+        near = self._names.near(self._tenant, name.rpartition(":")[0] or name)
+        return f"near it: {', '.join(near)}" if near else "penstock jobs lists the documents"
+
+    def _story(self, row: DocumentRow) -> DocumentStory:
+        jobs = self._reader.jobs(row.row)
+        ids = [job.id for job in jobs]
+        stages, letters, batches = (
+            self._reader.stages(ids),
+            self._reader.dead_letters(ids),
+            self._reader.batches(ids),
+        )
+        stories = tuple(
+            JobStory(
+                job,
+                self._stages(job, row, [s for s in stages if s.job_id == job.id]),
+                tuple(letter for letter in letters if letter.job_id == job.id),
+                tuple(batch for batch in batches if batch.job_id == job.id),
+            )
+            for job in jobs
+        )
+        payload = self._payload(row, row.content)
+        origin = self._origin(row, payload)
+        others = (place.uri for place in self._reader.places(row.row))
+        return DocumentStory(
+            row.doc_id,
+            row.tenant,
+            row.source,
+            row.source_id,
+            row.kind,
+            row.title,
+            row.generation,
+            row.pipeline,
+            row.created_at,
+            row.updated_at,
+            origin,
+            tuple(uri for uri in dict.fromkeys(others) if uri != origin.uri),
+            stories,
+            standing(row, jobs, stages, batches, self._sinks(row), self._topology_of(row.pipeline)),
+        )
+
+    def _sinks(self, row: DocumentRow) -> Sinks:
+        there = self._index.exists
+        return Sinks(
+            index=self._index.generation_of(self._tenant, row.doc_id) if there else None,
+            index_store=self._index.store_id() if there else None,
+            index_path=str(self._index.path),
+            graph=self._reader.graph_generation(self._tenant, row.doc_id),
+        )
+
+    def _stages(self, job: JobState, row: DocumentRow, begun: Sequence[StageRow]) -> tuple[StageStory, ...]:
+        """In the pipeline's order; of the newest job also those still to come."""
+        topology = self._topology_of(job.pipeline)
+        order = [stage.name for stage in topology.stages] if topology else []
+        stories = {state.stage: _stage(state) for state in begun}
+        if job.generation == row.generation and job.pipeline == row.pipeline:
+            stories = {name: StageStory(name, "not begun") for name in order} | stories
+        return tuple(sorted(stories.values(), key=lambda s: order.index(s.stage) if s.stage in order else len(order)))
+
+    def _origin(self, row: DocumentRow, payload: RawPayload | None) -> Origination:
+        """What the payload itself says, and what its place says of it."""
+        places = self._reader.places(row.row)
+        if payload is None:
+            uri, key = (places[0].uri, places[0].key) if places else ("", "")
+            return Origination(uri, key, None, None, 0, None, row.content.hex(), 0, row.kind, "", "the bytes are gone")
+        origin, digest = payload.origin, payload.sha256
+        seen = next((p.seen_at for p in places if p.key == origin.key and p.content.hex() == digest), None)
+        return Origination(
+            origin.uri,
+            origin.key,
+            origin.member,
+            origin.offset,
+            origin.fetched_at,
+            seen,
+            digest,
+            len(payload.content),
+            payload.kind,
+            payload.media_type,
+            payload.note,
+        )
+
+    def _payload(self, row: DocumentRow, digest: bytes) -> RawPayload | None:
+        stored = self._reader.payload(row.row, digest)
+        if stored is None or stored.kind != type_name(RawPayload):
+            return None
+        try:
+            payload: RawPayload = decode(RawPayload, stored.head, self._body(stored))
+        except NotFound:
+            return None
+        return payload
+
+    def _values(self, job: int, kind: Any) -> list[Any]:
+        return [decode(kind, a.head, self._body(a)) for a in self._reader.outputs(job, type_name(kind))]
+
+    def _body(self, artifact: Artifact) -> bytes:
+        return artifact.body if artifact.body is not None else self._artifacts.get(artifact.hash.hex())
+
+
+def _stage(state: StageRow) -> StageStory:
+    seconds = None if state.finished_at is None else max(0, state.finished_at - state.started_at) / 1000
+    return StageStory(
+        state.stage,
+        state.status,
+        state.contract,
+        state.implementation,
+        state.version,
+        state.model,
+        json.loads(state.options) if state.options else None,
+        state.attempts,
+        state.lost,
+        state.started_at,
+        state.finished_at,
+        seconds,
+        state.reused,
+        state.error_type,
+        state.reason,
+        state.message,
+        state.next_step,
+    )
+
+
+def _passages(document: Document, chunk: Chunk, payload: RawPayload | None) -> list[Passage]:
+    """A chunk by the blocks it lies in."""
+    passages = []
+    for block in document.blocks:
+        start, end = max(block.start, chunk.start), min(block.end, chunk.end)
+        if start < end and (locator := document.locate(start, end)) is not None:
+            passages.append(_passage(document.text[start:end], locator, block.exact, payload))
+    return passages
+
+
+def _passage(text: str, locator: Locator, exact: bool, payload: RawPayload | None) -> Passage:
+    if payload is None:
+        return Passage(text, locator, exact, None, "the payload is not kept any more")
+    try:
+        return Passage(text, locator, exact, resolve(payload, locator))
+    except LookupError as error:
+        return Passage(text, locator, exact, None, str(error.args[0]))

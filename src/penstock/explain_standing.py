@@ -1,0 +1,119 @@
+"""Where a document stands: which generation ledger, index and graph hold, and if it isn't searchable, why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstock.ledger.explain_read import BatchOfJob, DocumentRow, JobState, StageRow
+from penstock.pipelines.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """What the stores hold of a document: generations, None for nothing. `index_store` None: there is no index."""
+
+    index: int | None
+    index_store: str | None
+    index_path: str
+    graph: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`searchable`: some generation is in the index now. `why` says what keeps the newest out of index or graph;
+    empty when both hold it. `next_step` is a command."""
+
+    ledger: int
+    index: int | None
+    graph: int | None
+    status: str
+    searchable: bool
+    why: str = ""
+    next_step: str = ""
+
+
+INDEX, KG = "IndexStage", "KGStage"
+
+
+def standing(
+    row: DocumentRow,
+    jobs: Sequence[JobState],
+    stages: Sequence[StageRow],
+    batches: Sequence[BatchOfJob],
+    sinks: Sinks,
+    topology: Topology | None,
+) -> Standing:
+    """`jobs` newest generation first; `batches` latest first. `topology` is the owning pipeline's, if it is there."""
+    job = next((j for j in jobs if j.generation == row.generation and j.pipeline == row.pipeline), None)
+    searchable = sinks.index is not None
+    if job is None:
+        return Standing(row.generation, sinks.index, sinks.graph, "unknown", searchable, "it has no job")
+    states = [state for state in stages if state.job_id == job.id]
+    batch = next((b.batch for b in batches if b.job_id == job.id), None)
+    why, next_step = _why(job, states, sinks, topology, row, batch)
+    return Standing(row.generation, sinks.index, sinks.graph, job.status, searchable, why, next_step)
+
+
+def _why(
+    job: JobState,
+    states: Sequence[StageRow],
+    sinks: Sinks,
+    topology: Topology | None,
+    row: DocumentRow,
+    batch: int | None,
+) -> tuple[str, str]:
+    indexed, in_graph = sinks.index == row.generation, sinks.graph == row.generation
+    again = f"penstock run {job.pipeline} --batch {batch}" if batch is not None else "penstock run PIPELINE PATH…"
+    lost = next((state for state in states if state.status in ("dead", "failed")), None)
+    if job.status in ("dead", "failed") and lost is not None:
+        word = "dead-lettered" if job.status == "dead" else "failed"
+        return f"{word} at {lost.stage} ({lost.reason}): {lost.message}", lost.next_step or "penstock retry"
+    if job.status == "waiting":
+        return f"it waits at the gate {job.current_stage} for {job.waiting_for}", _worker(job, topology)
+    if job.status == "cancelled":
+        return "it was cancelled", f"penstock retry --status cancelled {row.doc_id}"
+    if job.status == "superseded":
+        return "the place it came from now holds another document", ""
+    if job.status == "retired":
+        return "it was retired", ""
+    if job.status == "pending":
+        return f"it is under way: {_under_way(states, topology)}", again
+    if sinks.index_store is None and _has(states, INDEX):
+        return f"the index file {sinks.index_path} is gone", again
+    if not indexed:
+        return _missing(states, INDEX, "index", sinks.index_store, topology, again)
+    if not in_graph:
+        return _missing(states, KG, "graph", None, topology, again)
+    return "", ""
+
+
+def _has(states: Sequence[StageRow], contract: str) -> bool:
+    return any(state.contract == contract for state in states)
+
+
+def _missing(
+    states: Sequence[StageRow], contract: str, store: str, now: str | None, topology: Topology | None, again: str
+) -> tuple[str, str]:
+    """Why a job that is done has nothing in a store."""
+    sink = next((state for state in states if state.contract == contract), None)
+    if sink is None:
+        return f"the pipeline has no stage that writes the {store}", ""
+    if now is not None and sink.store != now:
+        return f"the {store} it was written to is gone, another is in its place", again
+    return f"the {store} does not hold this generation, although {sink.stage} is done", again
+
+
+def _under_way(states: Sequence[StageRow], topology: Topology | None) -> str:
+    running = [state.stage for state in states if state.status == "running"]
+    if running:
+        return f"{', '.join(running)} runs now"
+    done = {state.stage for state in states if state.status == "done"}
+    order = [stage.name for stage in topology.stages] if topology else []
+    following = next((name for name in order if name not in done), None)
+    return f"{following} has not run yet" if following else f"{len(done)} stages are done"
+
+
+def _worker(job: JobState, topology: Topology | None) -> str:
+    gate = next((s.gate for s in topology.stages if s.name == job.current_stage), None) if topology else None
+    return gate.field.worker if gate else ""
