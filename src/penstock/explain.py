@@ -104,8 +104,11 @@ class DocumentStory:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A stretch of a document's text with the way back: `found` is what stands there in the payload, None and
-    `problem` where it can't be followed. `exact`: that must be, character for character, the text."""
+    """A stretch of a document's text with the way back.
+
+    `found` is what stands there in the payload; None where it can't be followed, which `problem` then says. `exact`:
+    that is the text, character for character; otherwise it is what the text was made from.
+    """
 
     text: str
     locator: Locator
@@ -224,7 +227,7 @@ class Explainer:
                     trail.start,
                     trail.end,
                     trail.attributes,
-                    _passage(trail.quote, trail.locator, True, payload),
+                    _passage(trail.quote, trail.locator, payload),
                     self._origin(rows[0], payload) if payload else None,
                 )
             )
@@ -378,14 +381,15 @@ def _passages(document: Document, chunk: Chunk, payload: RawPayload | None) -> l
     for block in document.blocks:
         start, end = max(block.start, chunk.start), min(block.end, chunk.end)
         if start < end and (locator := document.locate(start, end)) is not None:
-            passages.append(_passage(document.text[start:end], locator, block.exact, payload))
+            passages.append(_passage(document.text[start:end], locator, payload))
     return passages
 
 
-def _passage(text: str, locator: Locator, exact: bool, payload: RawPayload | None) -> Passage:
+def _passage(text: str, locator: Locator, payload: RawPayload | None) -> Passage:
     if payload is None:
-        return Passage(text, locator, exact, None, "the payload is not kept any more")
+        return Passage(text, locator, False, None, "the payload is not kept any more")
     try:
-        return Passage(text, locator, exact, resolve(payload, locator))
+        found = resolve(payload, locator)
     except LookupError as error:
-        return Passage(text, locator, exact, None, str(error.args[0]))
+        return Passage(text, locator, False, None, str(error.args[0]))
+    return Passage(text, locator, found.text == text, found)

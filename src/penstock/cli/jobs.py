@@ -99,37 +99,37 @@ def cancel(
 
 
 def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
+    """Name and title of each document beside its state; a pipeline only where there are several."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
     from rich.text import Text
 
-    from penstock.cli.screen import moment, one_line, text
+    from penstock.cli.screen import moment, one_line, short, text
 
     if not rows:
         return
+    several = len({row.pipeline for row in rows}) > 1
     table = Table(
-        Column("document", overflow="fold", ratio=1),
-        "pipeline",
-        "status",
-        "stage",
+        Column("document", overflow="fold"),
+        *([Column("pipeline")] if several else []),
+        Column("status"),
+        Column("stage"),
         Column("gen", justify="right"),
-        Column("round", justify="right"),
-        Column("updated", max_width=10),
+        Column("updated", no_wrap=True),
         box=SIMPLE_HEAD,
-        expand=True,
     )
     for row in rows:
-        why = row.reason or (f"for {row.waiting_for}" if row.waiting_for else "")
-        name = Text.assemble((one_line(row.source_id), "bold"), (f"\n{one_line(row.title)}" if row.title else "", "dim"))
-        table.add_row(
-            name,
-            text(row.pipeline),
-            Text.assemble((row.status, _STYLES.get(row.status, "")), f"\n{one_line(why)}" if why else ""),
-            text(row.current_stage or ""),
-            str(row.generation),
-            str(row.round),
-            moment(row.updated_at),
-        )
+        name = Text(one_line(row.source_id), "bold")
+        if row.title and row.title != row.source_id:
+            name.append(f"\n{short(row.title, 72)}", "not bold dim")
+        status = Text(row.status, _STYLES.get(row.status, ""))
+        if row.round > 1:
+            status.append(f", round {row.round}", "dim")
+        if why := row.reason or (f"for {row.waiting_for}" if row.waiting_for else ""):
+            status.append(f"\n{one_line(why)}", "dim")
+        pipeline = [text(row.pipeline)] if several else []
+        stage = text(row.current_stage or "")
+        table.add_row(name, *pipeline, status, stage, str(row.generation), moment(row.updated_at)[:16])
     console.print(table)
 
 

@@ -104,27 +104,29 @@ def _show(result: SearchResult) -> None:
 
 
 def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
-    from rich.padding import Padding
-    from rich.text import Text
+    from rich.table import Table
 
-    from penstock.cli.screen import one_line
+    from penstock.cli.screen import text
 
     about = " · ".join(filter(None, [hit.source_id, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
     why = ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
-    console.print(Text.assemble((f"{place:>2} ", "bold cyan"), (one_line(hit.title or hit.source_id), "bold")))
-    console.print(Padding(Text.assemble((one_line(about), "cyan"), (f"  {why}", "dim")), (0, 0, 0, 3)))
-    console.print(Padding(_excerpt(hit), (0, 0, 1, 3)))
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(text(f"{place:>2}", "bold cyan"), text(hit.title or hit.source_id, "bold"))
+    grid.add_row("", text(about, "cyan").append(f"  {why}", "dim"))
+    grid.add_row("", _excerpt(hit))
+    console.print(grid)
+    console.print()
 
 
 def _excerpt(hit: SearchHit) -> Text:
     """The part of the chunk with the most matches, them in bold."""
     from rich.text import Text
 
-    from penstock.cli.screen import one_line
+    from penstock.cli.screen import text
     from penstock.retrieval.highlight import snippet
 
     start, end = snippet(hit.text, hit.highlights)
-    excerpt = Text(one_line(hit.text[start:end]))
+    excerpt = text(hit.text[start:end])
     for first, last in hit.highlights:
         if start <= first and last <= end:
             excerpt.stylize("bold yellow", first - start, last - start)

@@ -5,6 +5,7 @@ Times are epoch milliseconds from the database's own clock (`now_ms`), so that c
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Connection, Engine, Table, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -79,6 +81,12 @@ class Database:
         return Path(self.url.database) if self.sqlite and self.url.database else None
 
     @property
+    def place(self) -> str:
+        """Where the ledger is, for people: a file, or host:port/database."""
+        host = self.url.host or self.url.query.get("host") or "localhost"
+        return str(self.path) if self.sqlite else f"{host}:{self.url.port or 5432}/{self.url.database}"
+
+    @property
     def engine(self) -> Engine:
         with self._lock:
             if self._engine is None or self._pid != os.getpid():
@@ -127,9 +135,17 @@ class Database:
         rows = connection.execute(text(f"SELECT nextval('{sequence}') FROM generate_series(1, :n)"), {"n": count})  # noqa: S608
         return sorted(rows.scalars())
 
+    def hold(self, connection: Connection, key: str) -> None:
+        """Wait for the other writers of what `key` names, until this write ends. SQLite has one writer anyway."""
+        if not self.sqlite:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
     def _make_engine(self) -> Engine:
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise self._refused(error.strerror or str(error), full=error.errno in _NO_ROOM) from None
             engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None})
             event.listen(engine, "connect", _open_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -145,22 +161,51 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except PoolTimeout as error:
+            raise StoreBusy(f"no connection to the ledger at {self.place} became free") from error
         except DBAPIError as error:
-            raise self._translate(error) from error
+            raise (self._sqlite_error(error) if self.sqlite else self._postgresql_error(error)) from error
 
-    def _translate(self, error: DBAPIError) -> Exception:
+    def _sqlite_error(self, error: DBAPIError) -> Exception:
+        """By SQLite's result code (https://sqlite.org/rescode.html)."""
         message = str(error.orig)
-        if "disk is full" in message or "No space left" in message:
-            where = self.path.parent if self.path else self.url.host
-            free = f", {shutil.disk_usage(where).free >> 20} MiB free" if isinstance(where, Path) else ""
-            return StorageFull(f"the ledger can't grow: {self.path or self.url.host} ({message}{free})")
-        if "locked" in message or "busy" in message:
-            return StoreBusy(f"the ledger stayed locked for {BUSY_TIMEOUT_MS // 1000} s: {self.path}")
-        if "unable to open" in message or "not a database" in message or "readonly" in message:
+        code = str(getattr(error.orig, "sqlite_errorname", ""))
+        if code == "SQLITE_FULL" or code in _CANNOT_GROW:
+            return self._refused(message, full=True)
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
+            return StoreBusy(f"the ledger stayed locked for {BUSY_TIMEOUT_MS / 1000:g} s: {self.path}")
+        if code.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_CORRUPT", "SQLITE_PERM")):
+            return self._refused(message)
+        return PenstockError(f"the ledger refused a statement: {message}", reason="ledger")
+
+    def _postgresql_error(self, error: DBAPIError) -> Exception:
+        """By SQLSTATE (PostgreSQL's appendix A); its details may quote rows, so only the first line is told."""
+        state = getattr(error.orig, "sqlstate", None)
+        message = str(getattr(getattr(error.orig, "diag", None), "message_primary", None) or error.orig).strip()
+        if state == "53100":
+            return StorageFull(f"the ledger can't grow: {self.place} ({message})")
+        if state is None and error.connection_invalidated is False and not _is_connecting(error):
+            return PenstockError(f"the ledger refused a statement: {message}", reason="ledger")
+        if state is None or state.startswith(("08", "40", "53", "55P03", "57")):
+            return StoreBusy(f"the ledger at {self.place} is away or busy: {message}")
+        return PenstockError(f"the ledger refused a statement: {message}", reason="ledger")
+
+    def _refused(self, message: str, *, full: bool = False) -> PenstockError:
+        assert self.path is not None
+        if not full:
             return UsageError(f"the ledger at {self.path} can't be used: {message}")
-        if isinstance(error, OperationalError) and not self.sqlite:
-            return StoreBusy(f"the ledger at {self.url.host}:{self.url.port} is away: {message.strip()}")
-        return PenstockError(f"the ledger refused a statement: {message.strip()}", reason="ledger")
+        folder = next(p for p in self.path.absolute().parents if p.is_dir())
+        free = shutil.disk_usage(folder).free >> 20
+        return StorageFull(f"the ledger can't grow: {self.path} ({message}, {free} MiB free)")
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CANNOT_GROW = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite says when a write fails for another reason than ENOSPC: a quota, a limit on a file's size."""
+
+
+def _is_connecting(error: DBAPIError) -> bool:
+    return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError")
 
 
 def _open_sqlite(dbapi: Any, record: Any) -> None:

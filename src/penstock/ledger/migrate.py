@@ -26,14 +26,10 @@ def ensure_current(database: Database) -> None:
     version = current(database)
     if version == HEAD:
         return
-    if version is not None and version > HEAD:
-        raise UsageError(
-            f"the ledger is of version {version}, this Penstock knows {HEAD}",
-            next_step="upgrade Penstock, or name another ledger",
-        )
+    _refuse_newer(version)
     if not database.sqlite:
         raise UsageError(
-            f"the ledger at {database.url.host} is at version {version or 'none'}, this Penstock needs {HEAD}: "
+            f"the ledger at {database.place} is at version {version or 'none'}, this Penstock needs {HEAD}: "
             "run penstock ledger migrate",
             next_step="penstock ledger migrate",
         )
@@ -41,19 +37,30 @@ def ensure_current(database: Database) -> None:
 
 
 def migrate(database: Database) -> str:
-    """Run what is missing, one process at a time; the version afterwards."""
+    """Run what is missing, one process at a time; the version afterwards. Raises UsageError for a newer ledger."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
     with database.write() as connection:
         if not database.sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         config.attributes["connection"] = connection
-        if _version(connection) != HEAD:
+        version = _version(connection)
+        _refuse_newer(version)
+        if version != HEAD:
             command.upgrade(config, "head")
     return HEAD
+
+
+def _refuse_newer(version: str | None) -> None:
+    if version is not None and version > HEAD:
+        raise UsageError(
+            f"the ledger is of version {version}, this Penstock knows {HEAD}",
+            next_step="upgrade Penstock, or name another ledger",
+        )
 
 
 def _version(connection: Connection) -> str | None:

@@ -13,12 +13,27 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
+    literal_column,
     text,
 )
+from sqlalchemy import Text as AnyText
+
+from penstock.ir.model import clean_text
 
 metadata = MetaData()
+
+
+class Text(TypeDecorator[str]):
+    """Text from outside: names, messages, places. What no database can hold is replaced on the way in."""
+
+    impl = AnyText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return value if value is None else clean_text(value)
+
 
 ledger_meta = Table(
     "ledger_meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False)
@@ -41,7 +56,7 @@ submissions = Table(
     Column("source", String, nullable=False),
     Column("request", Text, nullable=False),
     Column("correlation_id", String, nullable=False),
-    Column("idempotency_key", String),
+    Column("idempotency_key", Text),
     Column("batch_size", Integer, nullable=False, server_default="0"),
     Column("status", String, nullable=False),
     Column("cursor", Text),
@@ -127,6 +142,7 @@ origins = Table(
     Column("version", Text, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "source", "key"),
+    Index("origins_by_document", "document_id"),
     sqlite_with_rowid=False,
 )
 """What each place gave when it was last listed."""
@@ -211,6 +227,9 @@ stage_states = Table(
 """`status`: pending (given back), running, done, failed, dead. `token` rises with each claim and is the fence;
 `output` is the key of the artifact; `store` the uuid of the store a sink wrote to."""
 
+RUNNING = stage_states.c.status == literal_column("'running'")
+"""Leased by somebody. A literal, since no partial index answers to a bound value."""
+
 artifacts = Table(
     "artifacts",
     metadata,
@@ -266,6 +285,12 @@ runners = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Index(
+        "runners_alive",
+        "id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 """A process that claims work. Its leases live as long as `expires_at`, which its heartbeat pushes on."""
 

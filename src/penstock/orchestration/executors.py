@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from dagster import DagsterError, ExecutorDefinition, in_process_executor, multiprocess_executor
+from dagster import ExecutorDefinition, in_process_executor, multiprocess_executor
 
 from penstock.errors import UsageError
 from penstock.pipelines.topology import Executor
@@ -22,11 +22,12 @@ def executor_of(executor: Executor) -> ExecutorDefinition:
     found = _named(executor.name)
     if not executor.config:
         return found
-    try:
-        return found.configured(dict(executor.config), name=executor.name)
-    except DagsterError as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"executor {executor.name!r}: {said}", next_step="correct its options") from None
+    chosen = found.configured(dict(executor.config), name=executor.name)
+    checked = chosen.apply_config_mapping({})
+    if not checked.success:
+        said = " ".join(" ".join(error.message for error in checked.errors or []).split())
+        raise UsageError(f"executor {executor.name!r}: {said}", next_step="correct its options")
+    return chosen
 
 
 def _named(name: str) -> ExecutorDefinition:

@@ -33,7 +33,7 @@ FACETS = (
 """The fields that searches may filter by: short names, no prose."""
 MAX_FACET_VALUES = 50
 MAX_FACET_LENGTH = 200
-_BEST_DATES = ("published", "posted", "first_posted", "effective", "updated")
+_BEST_DATES = ("published", "released", "updated", "start")
 
 
 class SqliteIndexer:

@@ -59,8 +59,14 @@ class Project:
 
     def run(self, job: str = "small", **config: object) -> ExecuteInProcessResult:
         """The job over the project's documents, in this process."""
-        return self.definitions().get_job_def(job).execute_in_process(
-            run_config=config or {"request": {"paths": [str(self.docs)]}}, instance=self.instance, raise_on_error=False
+        return (
+            self.definitions()
+            .get_job_def(job)
+            .execute_in_process(
+                run_config=config or {"request": {"paths": [str(self.docs)]}},
+                instance=self.instance,
+                raise_on_error=False,
+            )
         )
 
     def outcome(self, result: ExecuteInProcessResult) -> str:

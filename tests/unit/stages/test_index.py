@@ -150,7 +150,8 @@ def test_facets_are_few_and_short():
     [
         ([], None),
         ([("updated", "2024"), ("published", "2020")], "2020"),
-        ([("start", "2019"), ("completion", "2021")], "2021"),
+        ([("completion", "2031"), ("start", "2019")], "2019"),
+        ([("received", "2019"), ("accepted", "2021")], "2021"),
     ],
 )
 def test_a_document_is_filed_under_its_best_date(dates, expected):
