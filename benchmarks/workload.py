@@ -123,7 +123,8 @@ class PlainTable:
             "CREATE TABLE IF NOT EXISTS documents (doc_id TEXT PRIMARY KEY, generation INT, token INT) WITHOUT ROWID"
         )
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS chunks (id INTEGER PRIMARY KEY, doc_id TEXT, ordinal INT, text TEXT, vector BLOB)"
+            "CREATE TABLE IF NOT EXISTS chunks "
+            "(id INTEGER PRIMARY KEY, doc_id TEXT, ordinal INT, text TEXT, vector BLOB)"
         )
         self._db.execute("CREATE INDEX IF NOT EXISTS chunks_by_document ON chunks (doc_id)")
 

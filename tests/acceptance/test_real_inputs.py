@@ -45,7 +45,7 @@ def test_real_files_cut_off_at_any_point_are_read_or_refused_too(data: Path, tmp
     files = [path for kind in KINDS[:4] for path in sorted((data / kind).rglob("*")) if path.is_file()]
     for path in rng.sample(files, min(60, len(files))):
         content = path.read_bytes()
-        cut = content[: rng.randrange(1, len(content))][: 400_000]
+        cut = content[: rng.randrange(1, len(content))][:400_000]
         (damaged / f"{len(content)}-{path.name}").write_bytes(cut)
     status, report = run(damaged, tmp_path / "home")
     assert status in (0, 3), report["error"]
