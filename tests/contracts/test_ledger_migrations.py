@@ -72,7 +72,7 @@ def test_artifacts_are_not_compressed_a_second_time_on_postgresql(database: Data
         pytest.skip("SQLite never compresses")
     query = "SELECT attname, attstorage::text FROM pg_attribute WHERE attrelid = 'artifacts'::regclass"
     with database.read() as connection:
-        storage = dict(connection.execute(text(query)).tuples().all())
+        storage = {row.attname: row.attstorage for row in connection.execute(text(query))}
     assert (storage["head"], storage["body"]) == ("e", "e")
 
 

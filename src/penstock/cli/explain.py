@@ -29,11 +29,13 @@ def explain(
         str, typer.Argument(help="A document (source id, document id or path), or a chunk: DOC:NUMBER.")
     ] = "",
     edge: Annotated[str, typer.Option("--edge", metavar="ID", help="An edge of the graph: penstock graph NAME.")] = "",
-    raw: Annotated[bool, typer.Option("--raw", help="Write the document's bytes as they came, and nothing else.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write the document's bytes as they came, and nothing else.")
+    ] = False,
     tenant: Tenant = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell where a document, a search hit or an edge came from, what was done to it, and if it isn't searchable, why."""
+    """Tell where a document, a search hit or an edge came from, what was done to it, and where it stands."""
     from penstock.bootstrap import open_app
 
     if bool(what) == bool(edge):

@@ -93,7 +93,9 @@ def cancel(
         return
     console = stdout()
     if cancelled:
-        say(console, f"{counted(len(cancelled), 'document')} cancelled; penstock retry --status cancelled takes it back")
+        say(
+            console, f"{counted(len(cancelled), 'document')} cancelled; penstock retry --status cancelled takes it back"
+        )
     if len(cancelled) < len(ids):
         say(console, f"{counted(len(ids) - len(cancelled), 'document')} had nothing under way")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli.progress import AFTER_SECONDS, progress
 from penstock.cli.request import FILES, Paths, Query, Source, Tenant, check_query, find_pipeline, source_query
 from penstock.errors import Stopped, UsageError
 
@@ -57,19 +58,18 @@ def run(
     raise typer.Exit(STATUS[report.outcome])
 
 
-def run_here(app: App, topology: Topology, request: RunRequest) -> RunReport:
+def run_here(app: App, topology: Topology, request: RunRequest, *, after: float = AFTER_SECONDS) -> RunReport:
     """Run in the foreground with progress; SIGINT and SIGTERM are answered between documents.
 
     A stop is told in one line, and the exit status names the signal; what was under way has been given back then.
     Raises UsageError.
     """
-    from penstock.cli.progress import progress
     from penstock.cli.screen import complain
     from penstock.runner.interrupts import held_interrupts
 
     with held_interrupts() as stop:
         try:
-            with progress([stage.name for stage in topology.stages]) as observer:
+            with progress([stage.name for stage in topology.stages], after=after) as observer:
                 return app.runner.run(topology, request, observer, stop)
         except Stopped as error:
             complain(error)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from penstock.cli.screen import counted, moment, one_line, say, short, text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from penstock.explain import (
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
         Origination,
         Passage,
         StageStory,
+        Standing,
     )
-    from penstock.explain_standing import Standing
 
 _STYLES = {"done": "green", "dead": "red", "failed": "yellow", "running": "cyan", "waiting": "cyan"}
 _SHOWN_PASSAGES = 12
@@ -49,7 +52,7 @@ def tell_chunk(console: Console, story: ChunkStory) -> None:
     if story.heading:
         _fact(console, "under", " › ".join(story.heading))
     _fact(console, "text", f"characters {story.start:,}–{story.end:,} of the document's")
-    console.print(Padding(text(short(story.text, 600)), (0, 0, 1, 2)))
+    console.print(Padding(text(short(story.text, 600)), (0, 0, 1, 2), expand=False))
     for passage in story.passages[:_SHOWN_PASSAGES]:
         _tell_passage(console, passage, story.document.origin)
     if len(story.passages) > _SHOWN_PASSAGES:
@@ -68,25 +71,36 @@ def tell_edge(console: Console, story: EdgeStory, most: int = _SHOWN_EVIDENCE) -
     ends = (one_line(story.subject), "bold"), (f" ─ {story.predicate} → ", "cyan"), (one_line(story.object), "bold")
     console.print(Text.assemble(*ends))
     say(console, f"edge {story.id}, said by {counted(story.documents, 'document')}", "dim")
-    for evidence in story.evidence[:most]:
+    passages = _by_passage(story.evidence)
+    for same in passages[:most]:
         console.print()
-        _tell_evidence(console, evidence)
-    if len(story.evidence) > most:
-        say(console, f"… and {len(story.evidence) - most} more: penstock explain --edge {story.id} --json", "dim")
+        _tell_evidence(console, same)
+    if len(passages) > most:
+        say(console, f"… and {len(passages) - most} more: penstock explain --edge {story.id} --json", "dim")
 
 
-def _tell_evidence(console: Console, evidence: EvidenceStory) -> None:
+def _by_passage(evidence: Sequence[EvidenceStory]) -> list[list[EvidenceStory]]:
+    """Evidences that are one and the same passage, found by several fields, together."""
+    together: dict[object, list[EvidenceStory]] = {}
+    for one in evidence:
+        passage = (one.doc_id, one.generation, one.passage.locator.model_dump_json(), one.passage.text)
+        together.setdefault(passage, []).append(one)
+    return list(together.values())
+
+
+def _tell_evidence(console: Console, same: Sequence[EvidenceStory]) -> None:
     from rich.padding import Padding
 
-    console.print(Padding(text(f"“{evidence.passage.text}”", "italic"), (0, 0, 0, 2)))
+    evidence = same[0]
+    console.print(Padding(text(f"“{evidence.passage.text}”", "italic"), (0, 0, 0, 2), expand=False))
     name = evidence.source_id or evidence.doc_id
     about = f", {short(evidence.title, 60)}" if evidence.title and evidence.title != name else ""
     _fact(console, "document", f"{name}{about}, generation {evidence.generation}")
     if evidence.start is not None:
         chunk = f", chunk {evidence.chunk_id}" if evidence.chunk_id else ""
         _fact(console, "text", f"characters {evidence.start:,}–{evidence.end:,}{chunk}")
-    if evidence.field:
-        _fact(console, "field", evidence.field)
+    if fields := ", ".join(dict.fromkeys(one.field for one in same if one.field)):
+        _fact(console, "field", fields)
     for key, value in sorted(evidence.attributes.items()):
         _fact(console, key, value)
     _fact(console, "found by", f"{evidence.extractor} {evidence.version}")
@@ -100,7 +114,7 @@ def _tell_evidence(console: Console, evidence: EvidenceStory) -> None:
 def _tell_passage(console: Console, passage: Passage, origin: Origination) -> None:
     from rich.padding import Padding
 
-    console.print(Padding(text(short(passage.text, 200), "italic"), (0, 0, 0, 2)))
+    console.print(Padding(text(short(passage.text, 200), "italic"), (0, 0, 0, 2), expand=False))
     _tell_place(console, passage, origin)
 
 
@@ -143,7 +157,13 @@ def _tell_origin(console: Console, origin: Origination) -> None:
 def _file(origin: Origination) -> str:
     member = f", member {origin.member}" if origin.member is not None else ""
     offset = f", from byte {origin.offset:,}" if origin.offset is not None else ""
-    return f"{origin.uri}{member}{offset}"
+    return f"{shown_path(origin.uri)}{member}{offset}"
+
+
+def shown_path(uri: str) -> str:
+    """A path below the current folder as a person there would type it."""
+    here = os.getcwd() + os.sep
+    return uri.removeprefix(here)
 
 
 def _tell_standing(console: Console, standing: Standing) -> None:
@@ -191,7 +211,7 @@ def _tell_job(console: Console, story: JobStory, *, full: bool) -> None:
             say(console, f"  {stage.stage} {stage.status}: {stage.error_type}, {stage.reason}: {stage.message}", "red")
     for letter in story.dead_letters:
         told = f"dead letter at {letter.stage}, round {letter.round}, {moment(letter.created_at)}: {letter.message}"
-        console.print(Padding(text(told, "dim"), (0, 0, 0, 2)))
+        console.print(Padding(text(told, "dim"), (0, 0, 0, 2), expand=False))
 
 
 def _doer(stage: StageStory) -> str:
@@ -211,4 +231,4 @@ def _fact(console: Console, label: str, value: str, style: str = "") -> None:
     line.add_column(width=10)
     line.add_column(overflow="fold")
     line.add_row(text(label, "dim"), text(value, style))
-    console.print(Padding(line, (0, 0, 0, 2)))
+    console.print(Padding(line, (0, 0, 0, 2), expand=False))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, or_, select, update
 
-from penstock.errors import NotFound, UsageError
+from penstock.errors import Fenced, NotFound, UsageError
 from penstock.ledger.database import Database, clock
 from penstock.ledger.intake import Listing, new_round
-from penstock.ledger.schema import batch_jobs, batches, documents, jobs, runs, stage_states, submissions
+from penstock.ledger.schema import batch_jobs, batches, documents, jobs, runners, runs, stage_states, submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class Batches:
         """
         with self._db.write() as connection:
             if idempotency_key is not None:
+                self._db.take_turns(connection, f"submit {tenant} {idempotency_key}")
                 known = connection.execute(
                     select(*_SUBMISSION).where(
                         submissions.c.tenant == tenant, submissions.c.idempotency_key == idempotency_key
@@ -152,13 +153,18 @@ class Batches:
 
     def lease_listing(self, submission: int, runner: int) -> Listing | None:
         """The right to list, from the cursor on; None when it is listed whole or somebody else is at it."""
+        ended = select(runners.c.id).where(runners.c.id == submissions.c.runner_id, runners.c.ended_at.is_not(None))
         with self._db.write() as connection:
             row = connection.execute(
                 update(submissions)
                 .where(
                     submissions.c.id == submission,
                     submissions.c.status.in_(("new", "listing")),
-                    or_(submissions.c.runner_id.is_(None), submissions.c.runner_id == runner),
+                    or_(
+                        submissions.c.runner_id.is_(None),
+                        submissions.c.runner_id == runner,
+                        ended.exists(),
+                    ),
                 )
                 .values(status="listing", runner_id=runner, token=submissions.c.token + 1)
                 .returning(submissions.c.token)
@@ -166,11 +172,13 @@ class Batches:
         return None if row is None else Listing(submission, row.token)
 
     def listed(self, listing: Listing) -> None:
-        """The listing is whole; batches that were being cut may be launched."""
+        """The listing is whole; batches that were being cut may be launched. Raises Fenced when it was lost."""
         with self._db.write() as connection:
             now = clock(connection)
             ours = and_(submissions.c.id == listing.submission, submissions.c.token == listing.token)
-            connection.execute(update(submissions).where(ours).values(status="listed", runner_id=None, listed_at=now))
+            whole = update(submissions).where(ours).values(status="listed", runner_id=None, listed_at=now)
+            if connection.execute(whole).rowcount != 1:
+                raise Fenced("another runner has taken this listing over")
             filling = and_(batches.c.submission_id == listing.submission, batches.c.status == "filling")
             connection.execute(update(batches).where(filling).values(status="queued"))
 
@@ -227,18 +235,23 @@ class Batches:
         status: str | None = None,
         doc_ids: Sequence[str] = (),
     ) -> list[tuple[Batch, int]]:
-        """Start a new round for failed and dead jobs that match; a batch and its size for each pipeline."""
+        """Start a new round for failed and dead jobs that match, or for those of `status`, if today's generation.
+
+        A batch and its size for each pipeline. Unless narrowed down to a reason, status or documents, it also takes
+        those that never had their turn because their run gave up.
+        """
         wanted = (status,) if status else ("failed", "dead")
         query = (
             select(jobs.c.id, jobs.c.pipeline)
             .join(documents, documents.c.id == jobs.c.document_id)
-            .where(documents.c.tenant == tenant, jobs.c.status.in_(wanted))
-            .order_by(jobs.c.id)
+            .where(
+                documents.c.tenant == tenant,
+                jobs.c.status.in_(wanted),
+                jobs.c.generation == documents.c.generation,
+            )
         )
         if pipeline:
             query = query.where(jobs.c.pipeline == pipeline)
-        if doc_ids:
-            query = query.where(or_(documents.c.doc_id.in_(doc_ids), documents.c.source_id.in_(doc_ids)))
         if reason:
             failed_for = select(stage_states.c.job_id).where(
                 stage_states.c.job_id == jobs.c.id,
@@ -246,14 +259,21 @@ class Batches:
                 stage_states.c.reason == reason,
             )
             query = query.where(failed_for.exists())
+        queries = [query]
+        if doc_ids:
+            parts = (doc_ids[first : first + 512] for first in range(0, len(doc_ids), 512))
+            queries = [query.where(or_(documents.c.doc_id.in_(p), documents.c.source_id.in_(p))) for p in parts]
         with self._db.write() as connection:
-            by_pipeline: dict[str, list[int]] = {}
-            for job, name in connection.execute(query):
-                by_pipeline.setdefault(name, []).append(job)
+            pipelines = {job: name for q in queries for job, name in connection.execute(q)}
             now = clock(connection)
+            by_pipeline: dict[str, list[int]] = {}
+            if not (reason or status or doc_ids):
+                for job, name in connection.execute(_left_behind(tenant, pipeline)):
+                    by_pipeline.setdefault(name, []).append(job)
+            for job in new_round(connection, now, sorted(pipelines), wanted):
+                by_pipeline.setdefault(pipelines[job], []).append(job)
             made = []
             for name, ids in by_pipeline.items():
-                new_round(connection, now, ids)
                 state = "queued" if queued else "held"
                 batch = self._new(connection, now, tenant, name, "retry", state, None)
                 connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in ids])
@@ -269,8 +289,7 @@ class Batches:
         )
         with self._db.write() as connection:
             ids = list(connection.execute(query).scalars())
-            new_round(connection, clock(connection), ids)
-        return len(ids)
+            return len(new_round(connection, clock(connection), ids))
 
     def claim_queued(self, limit: int, pipelines: Sequence[str]) -> list[Batch]:
         """Take queued batches for launching: each is answered once for each attempt."""
@@ -388,12 +407,6 @@ class Batches:
                 .values(status=outcome, finished_at=now, note=note or None, runner_id=None)
             )
 
-    def prune_empty(self, batch: int) -> None:
-        """Forget a batch that nothing came of."""
-        with self._db.write() as connection:
-            used = select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == batch).limit(1)
-            connection.execute(delete(batches).where(batches.c.id == batch, ~used.exists()))
-
     def _run(self, condition: object) -> Run | None:
         query = (
             select(
@@ -436,3 +449,19 @@ class Batches:
             )
         )
         return Batch(number, tenant, pipeline, submission, kind, status, 0, None)
+
+
+def _left_behind(tenant: str, pipeline: str | None) -> Select[int, str]:
+    """Jobs under way that nobody takes further: their run is over."""
+    over = (
+        select(batch_jobs.c.job_id)
+        .join(batches, batches.c.id == batch_jobs.c.batch_id)
+        .where(batch_jobs.c.job_id == jobs.c.id, batches.c.status.in_(("failed", "partial")))
+    )
+    query = (
+        select(jobs.c.id, jobs.c.pipeline)
+        .join(documents, documents.c.id == jobs.c.document_id)
+        .where(documents.c.tenant == tenant, jobs.c.status == "pending", over.exists())
+        .order_by(jobs.c.id)
+    )
+    return query if pipeline is None else query.where(jobs.c.pipeline == pipeline)

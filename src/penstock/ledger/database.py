@@ -135,11 +135,6 @@ class Database:
         rows = connection.execute(text(f"SELECT nextval('{sequence}') FROM generate_series(1, :n)"), {"n": count})  # noqa: S608
         return sorted(rows.scalars())
 
-    def hold(self, connection: Connection, key: str) -> None:
-        """Wait for the other writers of what `key` names, until this write ends. SQLite has one writer anyway."""
-        if not self.sqlite:
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
-
     def _make_engine(self) -> Engine:
         if self.path is not None:
             try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 
 from penstock.ledger.database import Database
 from penstock.ledger.graph_schema import graph_documents
@@ -132,7 +133,7 @@ class ExplainReader:
     def documents(self, tenant: str, names: Sequence[str]) -> list[DocumentRow]:
         """Documents with such a document id or source id; where there are none, those that came from such a place."""
         d, o = documents.c, origins.c
-        columns = (
+        columns: tuple[Any, ...] = (
             d.id, d.doc_id, d.tenant, d.source, d.source_id, d.kind, d.title, d.content, d.generation, d.pipeline,
             d.created_at, d.updated_at,
         )  # fmt: skip
@@ -146,7 +147,7 @@ class ExplainReader:
     def places(self, document: int) -> list[PlaceRow]:
         """The latest first."""
         o = origins.c
-        query = select(o.uri, o.key, o.version, o.content, o.seen_at).where(o.document_id == document)
+        query: Select[Any] = select(o.uri, o.key, o.version, o.content, o.seen_at).where(o.document_id == document)
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(o.seen_at.desc(), o.key))
             return [PlaceRow(*row) for row in rows]
@@ -154,7 +155,7 @@ class ExplainReader:
     def jobs(self, document: int) -> list[JobState]:
         """The newest generation first."""
         j = jobs.c
-        query = select(
+        query: Select[Any] = select(
             j.id, j.pipeline, j.generation, j.round, j.status, j.current_stage, j.waiting_for, j.waiting_since,
             j.created_at, j.updated_at,
         ).where(j.document_id == document)  # fmt: skip
@@ -164,7 +165,7 @@ class ExplainReader:
     def stages(self, job_ids: Sequence[int]) -> list[StageRow]:
         """In the order in which they were begun."""
         s, d = stage_states.c, definitions.c
-        query = (
+        query: Select[Any] = (
             select(
                 s.job_id, s.stage, s.status, s.attempts, s.lost, s.started_at, s.finished_at, s.reused, s.store,
                 s.error_type, s.reason, s.message, s.next_step,
@@ -180,7 +181,7 @@ class ExplainReader:
     def dead_letters(self, job_ids: Sequence[int]) -> list[DeadLetterRow]:
         """In the order in which they were written."""
         d = dead_letters.c
-        query = select(
+        query: Select[Any] = select(
             d.job_id, d.stage, d.round, d.error_type, d.reason, d.message, d.next_step, d.detail, d.created_at
         ).where(d.job_id.in_(job_ids))
         with self._db.read() as connection:
@@ -189,7 +190,7 @@ class ExplainReader:
     def batches(self, job_ids: Sequence[int]) -> list[BatchOfJob]:
         """The latest first."""
         b, s = batches.c, submissions.c
-        query = (
+        query: Select[Any] = (
             select(batch_jobs.c.job_id, b.id, b.kind, b.status, b.submission_id, s.request)
             .join(batches, b.id == batch_jobs.c.batch_id)
             .outerjoin(submissions, s.id == b.submission_id)
@@ -202,7 +203,9 @@ class ExplainReader:
     def payload(self, document: int, digest: bytes) -> Artifact | None:
         """The payload of this sha256 as the document came with it."""
         a = artifacts.c
-        query = select(a.kind, a.hash, a.size, a.head, a.body).where(a.document_id == document, a.key == digest)
+        query: Select[Any] = select(a.kind, a.hash, a.size, a.head, a.body).where(
+            a.document_id == document, a.key == digest
+        )
         with self._db.read() as connection:
             row = connection.execute(query).first()
         return None if row is None else Artifact(*row)
@@ -210,7 +213,7 @@ class ExplainReader:
     def outputs(self, job: int, kind: str) -> list[Artifact]:
         """What the job's finished stages gave of this kind."""
         a, s = artifacts.c, stage_states.c
-        query = (
+        query: Select[Any] = (
             select(a.kind, a.hash, a.size, a.head, a.body)
             .join(jobs, jobs.c.document_id == a.document_id)
             .join(stage_states, and_(s.job_id == jobs.c.id, s.output == a.key, s.status == "done"))
@@ -222,7 +225,7 @@ class ExplainReader:
 
     def chunk_jobs(self, tenant: str, chunk_id: str) -> list[tuple[int, int, str]]:
         """(job, generation, doc id) of the jobs that made a chunk of this id, the newest generation first."""
-        query = (
+        query: Select[Any] = (
             select(jobs.c.id, jobs.c.generation, documents.c.doc_id)
             .join(chunks, chunks.c.job_id == jobs.c.id)
             .join(documents, documents.c.id == jobs.c.document_id)
@@ -238,7 +241,7 @@ class ExplainReader:
     def graph_generation(self, tenant: str, doc_id: str) -> int | None:
         """The generation that the graph holds of a document."""
         g = graph_documents.c
-        query = select(g.generation).where(g.tenant == tenant, g.doc_id == doc_id)
+        query: Select[Any] = select(g.generation).where(g.tenant == tenant, g.doc_id == doc_id)
         with self._db.read() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else int(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, select, update
 
 from penstock.ledger.database import Database, clock
+from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import batch_jobs, jobs, stage_states
 
 
@@ -46,6 +47,7 @@ class Gates:
             )
         open_jobs = jobs.c.status.in_(("pending", "waiting"))
         with self._db.write() as connection:
+            lock_jobs(connection, *here)
             now = clock(connection)
             connection.execute(
                 update(jobs)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, select, update
 
 from penstock.errors import Fenced
+from penstock.ir.model import clean_text
 from penstock.ledger.database import Database, clock
+from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import (
     artifacts,
     batch_jobs,
@@ -35,6 +37,11 @@ class Record:
     size: int
     head: bytes
     body: bytes | None
+
+    def __post_init__(self) -> None:
+        # Cleaned here too, not only in the columns: what is read back is compared with these.
+        for name in ("source_id", "origin", "uri", "version"):
+            object.__setattr__(self, name, clean_text(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +94,26 @@ class Intake:
         self, route: Route, batch: int, group: Sequence[Record], *, listing: Listing | None = None, cursor: str = ""
     ) -> Taken:
         """Take in a group that names no document twice. Raises Fenced when the listing was lost."""
-        with self._db.read() as connection:
+        with self._db.write() as connection:
+            self._db.take_turns(connection, f"intake {route.tenant}")
+            now = clock(connection)
             known = self._documents(connection, route, group)
             places = self._places(connection, route, group)
             job_rows = self._jobs(connection, route, [d.id for d in known.values()])
-        unchanged = all(
-            (doc := known.get(r.source_id)) is not None
-            and doc.fingerprint == route.fingerprint
-            and places.get(r.origin) == (r.content, doc.id)
-            and (job := job_rows.get((doc.id, doc.generation))) is not None
-            and job[1] in ("done", "pending", "waiting", "dead")
-            for r in group
-        )
-        with self._db.write() as connection:
-            now = clock(connection)
+            unchanged = all(
+                (doc := known.get(r.source_id)) is not None
+                and doc.fingerprint == route.fingerprint
+                and places.get(r.origin) == (r.content, doc.id)
+                and (job := job_rows.get((doc.id, doc.generation))) is not None
+                and job[1] in ("done", "pending", "waiting", "dead")
+                for r in group
+            )
             if unchanged:
                 rows = [job_rows[known[r.source_id].id, known[r.source_id].generation] for r in group]
                 taken = Taken([job for job, _ in rows], unchanged=len(rows))
                 taken.still_dead = sum(status == "dead" for _, status in rows)
             else:
-                taken = self._take(connection, now, route, group)
+                taken = self._take(connection, now, route, group, known, places, job_rows)
             self._join(connection, batch, taken.jobs)
             if listing is not None:
                 moved = connection.execute(
@@ -151,10 +158,16 @@ class Intake:
                 self._join(connection, batch, self._new_jobs(connection, now, route, docs))
                 count += len(rows)
 
-    def _take(self, connection: Connection, now: int, route: Route, group: Sequence[Record]) -> Taken:
-        self._db.take_turns(connection, f"intake {route.tenant}")
-        known = self._documents(connection, route, group)
-        places = self._places(connection, route, group)
+    def _take(
+        self,
+        connection: Connection,
+        now: int,
+        route: Route,
+        group: Sequence[Record],
+        known: dict[str, _Doc],
+        places: dict[str, tuple[bytes, int]],
+        existing: dict[tuple[int, int], tuple[int, str]],
+    ) -> Taken:
         taken = Taken([])
         fresh = [r for r in group if r.source_id not in known]
         ids = self._db.allocate(connection, documents.c.id, len(fresh)) if fresh else ()
@@ -164,6 +177,7 @@ class Intake:
             self._insert_documents(connection, now, route, [(known[r.source_id], r) for r in fresh])
         new_sources = {r.source_id for r in fresh}
         risen: list[_Doc] = []
+        kinds: dict[int, str] = {}
         for r in group:
             if r.source_id in new_sources:
                 continue
@@ -174,9 +188,7 @@ class Intake:
                 doc.fingerprint = route.fingerprint
                 if moved:
                     doc.content = r.content
-                    connection.execute(
-                        update(documents).where(documents.c.id == doc.id).values(content=r.content, kind=r.kind)
-                    )
+                    kinds[doc.id] = r.kind
                 risen.append(doc)
         taken.new, taken.changed = len(fresh), len(risen)
         self._store(connection, now, route, known, group)
@@ -185,7 +197,11 @@ class Intake:
         )
         if risen:
             self._raise_generation(connection, now, route, risen)
-        existing = self._jobs(connection, route, [d.id for d in known.values()])
+        if kinds:
+            connection.execute(
+                update(documents).where(documents.c.id == bindparam("b_id")).values(kind=bindparam("b_kind")),
+                [{"b_id": number, "b_kind": kind} for number, kind in kinds.items()],
+            )
         missing = [d for d in known.values() if (d.id, d.generation) not in existing]
         made = dict(zip((d.id for d in missing), self._new_jobs(connection, now, route, missing), strict=True))
         retry = []
@@ -196,12 +212,12 @@ class Intake:
                 continue
             job, status = existing[doc.id, doc.generation]
             taken.jobs.append(job)
-            taken.unchanged += status != "failed"
-            taken.still_dead += status == "dead"
-            if status == "failed":
+            if status in _TRIED_AGAIN:
                 retry.append(job)
-        taken.retried = len(retry)
-        new_round(connection, now, retry)
+            else:
+                taken.unchanged += 1
+                taken.still_dead += status == "dead"
+        taken.retried = len(new_round(connection, now, retry, _TRIED_AGAIN))
         return taken
 
     def _documents(self, connection: Connection, route: Route, group: Sequence[Record]) -> dict[str, _Doc]:
@@ -296,18 +312,20 @@ class Intake:
 
     def _raise_generation(self, connection: Connection, now: int, route: Route, docs: Sequence[_Doc]) -> None:
         """Make older generations superseded and fence off whoever is at them, with the new one in one transaction."""
+        older = and_(jobs.c.document_id.in_([d.id for d in docs]), jobs.c.status.not_in(("superseded", "cancelled")))
+        lock_jobs(connection, older)
         connection.execute(
             update(documents)
             .where(documents.c.id == bindparam("b_id"))
             .values(
                 generation=bindparam("b_generation"),
+                content=bindparam("b_content"),
                 fingerprint=route.fingerprint,
                 pipeline=route.pipeline,
                 updated_at=now,
             ),
-            [{"b_id": d.id, "b_generation": d.generation} for d in docs],
+            [{"b_id": d.id, "b_generation": d.generation, "b_content": d.content} for d in docs],
         )
-        older = and_(jobs.c.document_id.in_([d.id for d in docs]), jobs.c.status.not_in(("superseded", "cancelled")))
         stale = select(jobs.c.id).where(older)
         connection.execute(
             update(stage_states)
@@ -360,18 +378,29 @@ class Intake:
             )
 
 
-def new_round(connection: Connection, now: int, ids: Sequence[int]) -> None:
-    """Let failed and dead jobs be tried again from the stage that failed, as a new round with a clean count."""
+def new_round(
+    connection: Connection, now: int, ids: Sequence[int], statuses: Sequence[str] = ("failed", "dead")
+) -> list[int]:
+    """Let jobs of these statuses be tried again from the stage that failed, as a new round with a clean count.
+
+    Answers those that were: a second process that asks for the same finds them under way.
+    """
+    begun: list[int] = []
     for first in range(0, len(ids), 512):
-        some = ids[first : first + 512]
+        some = and_(jobs.c.id.in_(ids[first : first + 512]), jobs.c.status.in_(statuses))
+        lock_jobs(connection, some)
+        set_going = update(jobs).where(some).values(status="pending", round=jobs.c.round + 1, updated_at=now)
+        these = sorted(connection.execute(set_going.returning(jobs.c.id)).scalars())
         connection.execute(
             update(stage_states)
-            .where(stage_states.c.job_id.in_(some), stage_states.c.status.in_(("failed", "dead")))
+            .where(stage_states.c.job_id.in_(these), stage_states.c.status.in_(("failed", "dead")))
             .values(status="pending", attempts=0, lost=0)
         )
-        connection.execute(
-            update(jobs).where(jobs.c.id.in_(some)).values(status="pending", round=jobs.c.round + 1, updated_at=now)
-        )
+        begun += these
+    return begun
 
+
+_TRIED_AGAIN = ("failed", "superseded")
+"""Of jobs of today's generation: superseded is one whose only place had held another document for a while."""
 
 __all__ = ["Intake", "Listing", "Record", "Route", "Taken", "new_round"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from penstock.errors import NotFound
 from penstock.ledger.database import Database
@@ -69,7 +70,7 @@ class JobsReader:
         limit: int = 50,
     ) -> tuple[list[JobRow], int]:
         """The latest jobs first, and how many match in all; without a status those that are not of the past."""
-        query = select(jobs.c.id).join(documents, documents.c.id == jobs.c.document_id)
+        query: Select[Any] = select(jobs.c.id).join(documents, documents.c.id == jobs.c.document_id)
         query = query.where(documents.c.tenant == tenant)
         query = query.where(jobs.c.status == status if status else jobs.c.status.not_in(_PAST))
         if pipeline is not None:
@@ -82,7 +83,7 @@ class JobsReader:
             .where(stage_states.c.job_id == jobs.c.id, stage_states.c.status.in_(("failed", "dead")))
             .scalar_subquery()
         )
-        rows = (
+        rows: Select[Any] = (
             select(
                 jobs.c.id,
                 documents.c.doc_id,
@@ -114,7 +115,7 @@ class JobsReader:
         size = (
             select(func.count()).select_from(batch_jobs).where(batch_jobs.c.batch_id == batches.c.id).scalar_subquery()
         )
-        query = select(
+        query: Select[Any] = select(
             batches.c.id,
             batches.c.pipeline,
             batches.c.kind,
@@ -137,7 +138,7 @@ class JobsReader:
 
     def pipelines(self, tenant: str, statuses: Sequence[str] = JOB_STATUSES) -> list[str]:
         """The pipelines that have jobs of these statuses."""
-        query = (
+        query: Select[Any] = (
             select(jobs.c.pipeline)
             .distinct()
             .join(documents, documents.c.id == jobs.c.document_id)
@@ -148,7 +149,7 @@ class JobsReader:
 
     def reasons(self, tenant: str) -> list[str]:
         """Why documents stand failed or dead: each reason there is."""
-        query = (
+        query: Select[Any] = (
             select(stage_states.c.reason)
             .distinct()
             .join(jobs, jobs.c.id == stage_states.c.job_id)
@@ -167,7 +168,7 @@ class JobsReader:
         """The documents that are called so, by document id or source id. Raises NotFound with the nearest names."""
         found: list[str] = []
         for name in names:
-            query = select(documents.c.doc_id).where(
+            query: Select[Any] = select(documents.c.doc_id).where(
                 documents.c.tenant == tenant, or_(documents.c.doc_id == name, documents.c.source_id == name)
             )
             with self._db.read() as connection:

@@ -13,11 +13,23 @@ from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from penstock.errors import Crashed, PenstockError
 from penstock.ledger.database import Database, clock
-from penstock.ledger.schema import batches, dead_letters, jobs, outbox, runners, stage_states, submissions
+from penstock.ledger.events import age_out
+from penstock.ledger.locks import lock_jobs
+from penstock.ledger.schema import (
+    RUNNING,
+    batches,
+    dead_letters,
+    documents,
+    jobs,
+    outbox,
+    runners,
+    stage_states,
+    submissions,
+)
 
 LOST_CAP = 5
 """Leases a document may lose. The first two losses only make it claimed in smaller company (see claim_limit)."""
@@ -67,7 +79,8 @@ class Leases:
         with self._db.write() as connection:
             now = clock(connection)
             connection.execute(update(runners).where(runners.c.id == runner).values(ended_at=now))
-            mine = and_(stage_states.c.runner_id == runner, stage_states.c.status == "running")
+            mine = and_(stage_states.c.runner_id == runner, RUNNING)
+            lock_jobs(connection, jobs.c.id.in_(select(stage_states.c.job_id).where(mine)))
             connection.execute(update(stage_states).where(mine).values(status="pending", runner_id=None))
             connection.execute(update(submissions).where(submissions.c.runner_id == runner).values(runner_id=None))
             connection.execute(update(batches).where(batches.c.runner_id == runner).values(runner_id=None))
@@ -81,42 +94,60 @@ class Leases:
         return row is None or row.ended_at is not None
 
     def reap(self) -> Reaped:
-        """Free the leases of runners that have expired or whose process is gone; dead-letter what died too often."""
+        """Free the leases of runners that have expired or whose process is gone; dead-letter what died too often.
+
+        Events that nobody will publish any more go too.
+        """
+        age_out(self._db)
+        # A runner that was declared dead while it slept may have claimed once more before it noticed.
+        late = select(stage_states.c.runner_id).join(runners, runners.c.id == stage_states.c.runner_id)
         with self._db.read() as connection:
             now = clock(connection)
             open_rows = connection.execute(
                 select(runners.c.id, runners.c.owner, runners.c.expires_at).where(runners.c.ended_at.is_(None))
             ).all()
-        gone = [row.id for row in open_rows if row.expires_at < now or known_dead(row.owner)]
-        if not gone:
+            ended = set(connection.execute(late.where(RUNNING, runners.c.ended_at.is_not(None))).scalars())
+        dead = [row.id for row in open_rows if known_dead(row.owner)]
+        expired = [row.id for row in open_rows if row.expires_at < now]
+        if not (dead or expired or ended):
             return Reaped()
         with self._db.write() as connection:
             now = clock(connection)
-            ended = update(runners).where(runners.c.id.in_(gone), runners.c.ended_at.is_(None)).values(ended_at=now)
-            connection.execute(ended)
+            over = or_(runners.c.id.in_(dead), and_(runners.c.id.in_(expired), runners.c.expires_at < now))
+            end = update(runners).where(over, runners.c.ended_at.is_(None)).values(ended_at=now)
+            gone = ended | set(connection.execute(end.returning(runners.c.id)).scalars())
             connection.execute(update(submissions).where(submissions.c.runner_id.in_(gone)).values(runner_id=None))
-            lost = connection.execute(
-                select(
-                    stage_states.c.job_id, stage_states.c.stage, stage_states.c.token, stage_states.c.lost, jobs.c.round
-                )
-                .join(jobs, jobs.c.id == stage_states.c.job_id)
-                .where(stage_states.c.runner_id.in_(gone), stage_states.c.status == "running")
-            ).all()
-            mine = and_(stage_states.c.runner_id.in_(gone), stage_states.c.status == "running")
-            connection.execute(
-                update(stage_states).where(mine).values(status="pending", runner_id=None, lost=stage_states.c.lost + 1)
+            return self._free(connection, now, and_(stage_states.c.runner_id.in_(gone), RUNNING))
+
+    def _free(self, connection: Connection, now: int, leased: ColumnElement[bool]) -> Reaped:
+        lock_jobs(connection, jobs.c.id.in_(select(stage_states.c.job_id).where(leased)))
+        lost = connection.execute(
+            select(
+                stage_states.c.job_id,
+                stage_states.c.stage,
+                stage_states.c.token,
+                stage_states.c.lost,
+                jobs.c.round,
+                documents.c.content,
             )
-            dead = [row for row in lost if row.lost + 1 >= LOST_CAP]
-            for row in dead:
-                error = Crashed(
-                    f"its worker died {row.lost + 1} times at {row.stage}, the last times with nothing else"
-                )
-                bury(connection, row.job_id, row.stage, row.round, row.token, error, now)
+            .join(jobs, jobs.c.id == stage_states.c.job_id)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .where(leased)
+        ).all()
+        connection.execute(
+            update(stage_states).where(leased).values(status="pending", runner_id=None, lost=stage_states.c.lost + 1)
+        )
+        dead = [row for row in lost if row.lost + 1 >= LOST_CAP]
+        for row in dead:
+            error = Crashed(f"its worker died {row.lost + 1} times at {row.stage}, the last times with nothing else")
+            bury(connection, row.job_id, row.stage, row.round, row.token, error, now, row.content)
         return Reaped(freed=len(lost) - len(dead), dead=len(dead))
 
 
-def bury(connection: Connection, job: int, stage: str, round_: int, token: int, error: PenstockError, now: int) -> None:
-    """Dead-letter one job whose stage state is no longer leased."""
+def bury(
+    connection: Connection, job: int, stage: str, round_: int, token: int, error: PenstockError, now: int, input: bytes
+) -> None:
+    """Dead-letter one job whose stage state is no longer leased. `input`: the key of the payload, which stays."""
     at = and_(stage_states.c.job_id == job, stage_states.c.stage == stage)
     fields = {
         "error_type": type(error).__name__,
@@ -126,7 +157,9 @@ def bury(connection: Connection, job: int, stage: str, round_: int, token: int, 
     }
     connection.execute(update(stage_states).where(at).values(status="dead", finished_at=now, **fields))
     connection.execute(update(jobs).where(jobs.c.id == job).values(status="dead", current_stage=stage, updated_at=now))
-    connection.execute(dead_letters.insert().values(job_id=job, stage=stage, round=round_, created_at=now, **fields))
+    connection.execute(
+        dead_letters.insert().values(job_id=job, stage=stage, round=round_, created_at=now, input=input, **fields)
+    )
     connection.execute(
         outbox.insert().values(
             at=now, type="dead", job_id=job, stage=stage, round=round_, token=token, reason=error.reason

@@ -212,7 +212,7 @@ stage_states = Table(
     Column("reused", Boolean, nullable=False, server_default=text("false")),
     Column("store", String),
     Column("error_type", String),
-    Column("reason", String),
+    Column("reason", Text),
     Column("message", Text),
     Column("next_step", Text),
     PrimaryKeyConstraint("job_id", "stage"),
@@ -266,7 +266,7 @@ dead_letters = Table(
     Column("stage", String, nullable=False),
     Column("round", Integer, nullable=False),
     Column("error_type", String, nullable=False),
-    Column("reason", String, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("next_step", Text, nullable=False),
     Column("detail", Text),
@@ -304,7 +304,7 @@ outbox = Table(
     Column("stage", String, nullable=False),
     Column("round", Integer, nullable=False),
     Column("token", Integer, nullable=False),
-    Column("reason", String),
+    Column("reason", Text),
     Column("published_at", BigInteger),
 )
 """What happened, written with what it happened to. `type`: started, completed, failed, dead."""

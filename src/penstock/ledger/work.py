@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, literal, or_, select, update
 
 from penstock.errors import PenstockError
 from penstock.ledger.database import Database, clock
 from penstock.ledger.leases import claim_limit
+from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import (
+    RUNNING,
     artifacts,
     batch_jobs,
     chunks,
@@ -21,6 +23,12 @@ from penstock.ledger.schema import (
     outbox,
     stage_states,
 )
+
+_OPEN = ("pending", "waiting", "done")
+"""Jobs that a stage may be done for; done ones when a sink's store was replaced."""
+
+_COUNTED = {"preserve_rowcount": True}
+"""An INSERT's count of rows is forgotten on PostgreSQL unless one asks for it."""
 
 PAGE = 1024
 """Candidates looked up at a time, so that memory does not grow with a batch."""
@@ -35,13 +43,15 @@ class StageKey:
     definition_id: int
     store: str | None = None
     final: tuple[str, ...] | None = None
-    """For a stage that nothing follows: all stages that must be done for the job to be done."""
+    """For a stage that may be the last one to be done (nothing follows it, or it is a sink, which is done again when
+    its store was replaced): all stages that must be done for the job to be done."""
     sets: str | None = None
 
 
 @dataclass(slots=True)
 class Claim:
-    """One document's turn at one stage. `token` is 0 until claimed, then the fence."""
+    """One document's turn at one stage. `token` is 0 until claimed, then the fence. `again`: it is done, but the
+    store it was done for is no more."""
 
     job_id: int
     document_id: int
@@ -55,6 +65,7 @@ class Claim:
     token: int
     lost: int
     attempts: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,7 @@ class Work:
             func.coalesce(state.c.token, 0),
             func.coalesce(state.c.lost, 0),
             func.coalesce(state.c.attempts, 0),
+            func.coalesce(state.c.status == "done", False),
         )
         query: Select[Any] = (
             select(*columns)
@@ -144,7 +156,7 @@ class Work:
             .where(
                 batch_jobs.c.batch_id == batch,
                 batch_jobs.c.job_id > after,
-                jobs.c.status.in_(("pending", "waiting", "done")),
+                jobs.c.status.in_(_OPEN),
                 undone,
             )
             .order_by(batch_jobs.c.job_id)
@@ -159,11 +171,24 @@ class Work:
             return [Claim(*row) for row in connection.execute(query)]
 
     def claim(self, runner: int, stage: StageKey, wanted: Sequence[Claim]) -> list[Claim]:
-        """Lease these; answered are those that are really ours now, with their new tokens."""
+        """Lease these; answered are those that are really ours now, with their new tokens.
+
+        Left out are those that somebody else took, or that were cancelled or superseded since they were looked up.
+        """
+        while True:
+            try:
+                return self._claim(runner, stage, wanted)
+            except _Fence:
+                wanted = self._open(wanted)
+
+    def _claim(self, runner: int, stage: StageKey, wanted: Sequence[Claim]) -> list[Claim]:
         together = list(wanted)
+        if not together:
+            return []
         rows = [{"job_id": c.job_id, "token": c.token + 1} for c in together]
         insert = self._db.insert(stage_states)
         with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id.in_([c.job_id for c in together]))
             now = clock(connection)
             fresh = {
                 "status": "running",
@@ -184,18 +209,35 @@ class Work:
                 set_={"token": insert.excluded.token, **fresh},
                 where=and_(stage_states.c.token == insert.excluded.token - 1, stage_states.c.status != "running"),
             )
-            changed = connection.execute(statement, rows).rowcount
+            changed = connection.execute(statement, rows, execution_options=_COUNTED).rowcount
             if changed != len(together):
                 together = self._ours(connection, runner, stage.name, together)
-            if any(c.job_status == "done" for c in together):
-                ids = [c.job_id for c in together]
-                connection.execute(
-                    update(jobs).where(jobs.c.id.in_(ids), jobs.c.status == "done").values(status="pending")
-                )
-            for c in together:
-                c.token += 1
-            self._events(connection, now, "started", stage.name, [(c, None) for c in together])
+            rounds = self._reopen(connection, [c for c in together if c.again or c.job_status == "done"])
+            if self._events(connection, now, "started", stage.name, together) != len(together):
+                raise _Fence
+        for c in together:
+            c.token += 1
+            c.round, c.again = rounds.get(c.job_id, c.round), False
         return together
+
+    def _open(self, claims: Sequence[Claim]) -> list[Claim]:
+        query = select(jobs.c.id).where(jobs.c.id.in_([c.job_id for c in claims]), jobs.c.status.in_(_OPEN))
+        with self._db.read() as connection:
+            alive = set(connection.execute(query).scalars())
+        return [c for c in claims if c.job_id in alive]
+
+    def _reopen(self, connection: Connection, claims: Sequence[Claim]) -> dict[int, int]:
+        """Jobs that were done have something to do. A sink that was done is a round of its own: a round has one end.
+
+        Answered are the new rounds.
+        """
+        if not claims:
+            return {}
+        mine = update(jobs).where(jobs.c.id.in_([c.job_id for c in claims]))
+        connection.execute(mine.where(jobs.c.status == "done").values(status="pending"))
+        again = [c.job_id for c in claims if c.again]
+        one_more = update(jobs).where(jobs.c.id.in_(again), jobs.c.status.in_(_OPEN)).values(round=jobs.c.round + 1)
+        return {row.id: row.round for row in connection.execute(one_more.returning(jobs.c.id, jobs.c.round))}
 
     def inputs(self, stages: Sequence[str], claims: Sequence[Claim]) -> dict[tuple[int, str], Stored]:
         """(job, stage) → the artifact that this stage gave, without its bytes."""
@@ -239,16 +281,16 @@ class Work:
     def commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed] = ()) -> Committed:
         """Outputs, states and events of a group, all or nothing; what was fenced off is left out and named."""
         fenced: list[Claim] = []
-        try:
-            self._commit(stage, done, failed)
-        except _Fence:
-            claims = [*(d.claim for d in done), *(f.claim for f in failed)]
-            held = self.still_held(stage.name, claims)
-            fenced = [c for c in claims if c.job_id not in held]
-            done = [d for d in done if d.claim.job_id in held]
-            failed = [f for f in failed if f.claim.job_id in held]
-            self._commit(stage, done, failed)
-        return Committed(len(done), len(failed), fenced)
+        while True:
+            try:
+                self._commit(stage, done, failed)
+                return Committed(len(done), len(failed), fenced)
+            except _Fence:
+                claims = [*(d.claim for d in done), *(f.claim for f in failed)]
+                held = self.still_held(stage.name, claims)
+                fenced += [c for c in claims if c.job_id not in held]
+                done = [d for d in done if d.claim.job_id in held]
+                failed = [f for f in failed if f.claim.job_id in held]
 
     def release(self, stage: StageKey, claims: Sequence[Claim]) -> None:
         """Give claimed documents back untouched; it counts as no loss."""
@@ -265,6 +307,7 @@ class Work:
             .values(status="pending", runner_id=None)
         )
         with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id.in_([c.job_id for c in claims]))
             connection.execute(statement, [{"b_job": c.job_id, "b_token": c.token} for c in claims])
 
     def busy(self, batch: int, stages: Sequence[str]) -> int:
@@ -277,7 +320,7 @@ class Work:
             .where(
                 batch_jobs.c.batch_id == batch,
                 stage_states.c.stage.in_(stages),
-                stage_states.c.status == "running",
+                RUNNING,
                 jobs.c.status.in_(("pending", "waiting")),
             )
         )
@@ -287,12 +330,14 @@ class Work:
     def _commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed]) -> None:
         if not done and not failed:
             return
+        claims = [*(d.claim for d in done), *(f.claim for f in failed)]
         with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id.in_([c.job_id for c in claims]))
             now = clock(connection)
             if done:
                 self._store(connection, done)
                 self._finish(connection, now, stage, done)
-                self._events(connection, now, "completed", stage.name, [(d.claim, None) for d in done])
+                self._events(connection, now, "completed", stage.name, [d.claim for d in done])
             if failed:
                 self._fail(connection, now, stage, failed)
 
@@ -433,16 +478,35 @@ class Work:
                         **fields,
                     )
                 )
-            self._events(connection, now, status, stage.name, [(f.claim, f.error.reason)])
+            self._events(connection, now, status, stage.name, [f.claim], f.error.reason)
 
     def _events(
-        self, connection: Connection, now: int, kind: str, stage: str, about: Sequence[tuple[Claim, str | None]]
-    ) -> None:
-        rows: list[Mapping[str, object]] = [
-            {"job_id": c.job_id, "round": c.round, "token": c.token, "reason": reason} for c, reason in about
-        ]
-        if rows:
-            connection.execute(outbox.insert().values(at=now, type=kind, stage=stage), rows)
+        self, connection: Connection, now: int, kind: str, stage: str, about: Sequence[Claim], reason: str | None = None
+    ) -> int:
+        """One row a document, copied by the database out of the states as they stand; how many.
+
+        Nothing starts for a job that is over.
+        """
+        if not about:
+            return 0
+        said = (
+            select(
+                literal(now),
+                literal(kind),
+                stage_states.c.job_id,
+                stage_states.c.stage,
+                jobs.c.round,
+                stage_states.c.token,
+                literal(reason, outbox.c.reason.type),
+            )
+            .join(jobs, jobs.c.id == stage_states.c.job_id)
+            .where(stage_states.c.job_id.in_([c.job_id for c in about]), stage_states.c.stage == stage)
+            .order_by(stage_states.c.job_id)
+        )
+        if kind == "started":
+            said = said.where(jobs.c.status.in_(_OPEN))
+        columns = ["at", "type", "job_id", "stage", "round", "token", "reason"]
+        return connection.execute(outbox.insert().from_select(columns, said), execution_options=_COUNTED).rowcount
 
     def _ours(self, connection: Connection, runner: int, stage: str, claims: Sequence[Claim]) -> list[Claim]:
         query = select(stage_states.c.job_id, stage_states.c.token).where(
@@ -475,4 +539,4 @@ def next_group(queue: Sequence[Claim], size: int) -> tuple[list[Claim], Sequence
 
 
 class _Fence(Exception):
-    """Inside a commit: a token was stale, roll back."""
+    """Inside a claim or commit: something has changed hands meanwhile, roll back."""

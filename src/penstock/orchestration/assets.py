@@ -17,7 +17,7 @@ def assets_of(topology: Topology) -> Sequence[AssetSpec]:
         AssetSpec(
             key=key_of(topology, stage),
             deps=[key_of(topology, parent) for parent in topology.parents(stage.name)],
-            description=f"{type_name(stage.gives)} of every document, by {identity_of(stage)}",
+            description=f"What {identity_of(stage)} gives for each document: {type_name(stage.gives)}",
             group_name=topology.dagster_name,
             kinds={stage.type.removesuffix("Stage").lower()},
             metadata=facts_of(topology, stage),

@@ -7,30 +7,30 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from penstock.bootstrap import App
 from penstock.ledger.batches import Batch
+from penstock.orchestration.perform import OUTCOME, UNDER_WAY
 
 ATTEMPTS = 3
 """How often a batch is launched whose run dies; then it is failed."""
 SILENCE_SECONDS = 600.0
 """A run that is under way but says nothing for so long, with no runner at its batch, has lost its process."""
-UNDER_WAY = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+ALIVE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
 def keep_house(app: App, instance: DagsterInstance) -> list[str]:
-    """Reap, bury, settle. What was done, a line each."""
+    """Reap, bury, close, settle. What was done, a line each."""
     app.ledger.leases.reap()
-    return [*bury_zombies(app, instance), *settle(app, instance)]
+    said = [*bury_zombies(app, instance), *settle(app, instance)]
+    close_abandoned(app, instance)
+    return said
 
 
 def bury_zombies(app: App, instance: DagsterInstance) -> list[str]:
     """Report runs failed whose process is gone together with the code server that would have noticed: they would stay
     STARTED and hold a run slot for ever."""
     said = []
-    for run in instance.get_runs(RunsFilter(statuses=UNDER_WAY), limit=100):
+    for run in instance.get_runs(RunsFilter(statuses=ALIVE), limit=100):
         if "penstock/pipeline" in run.tags and _is_zombie(app, instance, run):
             instance.report_run_failed(run, "the process of this run is gone")
-            known = app.ledger.batches.run(run.run_id)
-            if known is not None and app.ledger.batches.batch(known.batch_id).kind == "whole":
-                app.ledger.batches.close(known.batch_id, "failed", f"run {run.run_id} lost its process")
             said.append(f"run {run.run_id} had lost its process")
     return said
 
@@ -43,6 +43,23 @@ def settle(app: App, instance: DagsterInstance) -> list[str]:
         if run is None or run.is_finished:
             said.append(reopen(app, batch, run_id, run))
     return said
+
+
+def close_abandoned(app: App, instance: DagsterInstance) -> None:
+    """Runs that died before they could say how they ended: say it for them, and close the batch of a person's run."""
+    dead = RunsFilter(statuses=[DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED], tags={OUTCOME: UNDER_WAY})
+    for run in instance.get_runs(dead, limit=20):
+        outcome = "failed" if run.status is DagsterRunStatus.FAILURE else "stopped"
+        instance.add_run_tags(run.run_id, {OUTCOME: outcome})
+        known = app.ledger.batches.run(run.run_id)
+        newest = known and app.ledger.batches.root_run(known.root_run_id)
+        if known is None or newest is None or newest.run_id != run.run_id:
+            continue
+        batch = app.ledger.batches.batch(known.batch_id)
+        if batch.kind == "whole" and batch.status == "started":
+            app.ledger.batches.close(
+                batch.id, "failed", f"run {run.run_id} ended in {run.status.value.lower()} too soon"
+            )
 
 
 def reopen(app: App, batch: Batch, run_id: str, run: DagsterRun | None) -> str:

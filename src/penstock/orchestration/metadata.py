@@ -10,14 +10,13 @@ from penstock.bootstrap import App
 from penstock.pipelines.topology import Stage, Topology
 from penstock.runner import Failure, StageReport
 
-_COLUMNS = ("document", "status", "reason", "message", "next step", "id")
+_COLUMNS = ("document", "status", "reason", "message", "next step")
 _FAILURES = TableSchema(columns=[TableColumn(name, "string") for name in _COLUMNS])
 
 
 def stage_metadata(report: StageReport, batch: int | None = None) -> dict[str, Any]:
     """What a stage did, in numbers; its failures as a table, its notes as markdown."""
-    metadata: dict[str, Any] = {"dagster/row_count": report.through}
-    metadata |= {"done": report.done, "reused": report.reused, "done before": report.before}
+    metadata: dict[str, Any] = {"done": report.done, "reused": report.reused, "done before": report.before}
     metadata |= {"dead-lettered": report.dead, "failed": report.failed}
     if report.waiting:
         metadata["waiting"] = report.waiting
@@ -29,13 +28,14 @@ def stage_metadata(report: StageReport, batch: int | None = None) -> dict[str, A
     if report.done and report.seconds:
         metadata["documents a second"] = round(report.done / report.seconds, 1)
     if batch is not None:
-        metadata["documents of this run"] = MetadataValue.md(f"`penstock jobs --batch {batch}`")
+        metadata["this run's documents"] = MetadataValue.md(f"`penstock jobs --batch {batch}`")
+    metadata["dagster/row_count"] = report.through
     return metadata
 
 
 def failure_table(failures: Sequence[Failure]) -> MetadataValue[Any]:
     """One row a document. An empty table needs its schema said, so it always is."""
-    rows = [(f.source_id, f.status, f.reason, f.message, f.next_step, f.doc_id) for f in failures]
+    rows = [(f.source_id, f.status, f.reason, f.message, f.next_step) for f in failures]
     records = [TableRecord(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
     return MetadataValue.table(records, schema=_FAILURES)
 
@@ -62,10 +62,10 @@ def verdict(app: App, topology: Topology, stage: Stage, tenant: str | None = Non
     rows = app.ledger.reports.failures(tenant=tenant, pipeline=topology.name, stage=stage.name)
     failures = [Failure(r.source_id, r.doc_id, r.stage, r.status, r.reason, r.message, r.next_step) for r in rows]
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(r.reason for r in rows).most_common())
+    if not failures:
+        return {"passed": True, "description": "no document is failed or dead here"}
     return {
-        "passed": not failures,
-        "description": f"{len(failures)} failed or dead here: {reasons}"
-        if failures
-        else "no document is failed or dead here",
+        "passed": False,
+        "description": f"{len(failures)} failed or dead here: {reasons}",
         "metadata": {"failures": failure_table(failures)},
     }

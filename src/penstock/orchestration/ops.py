@@ -64,25 +64,26 @@ def stage_op(topology: Topology, stage: Stage) -> OpDefinition:
     """The op of one stage, named `<pipeline>__<stage>` since two jobs may not both define an op `chunk`."""
 
     def compute(context: OpExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
-        key = key_of(topology, stage)
         outcome = perform(context, topology, stage)
-        report = outcome.report
-        if outcome.failure is None:
-            metadata = stage_metadata(report, outcome.batch)
-            yield AssetMaterialization(key, description=headline(report), metadata=metadata)
-        if outcome.failure is None or report.failures:
-            said = verdict(context.resources.penstock, topology, stage, outcome.tenant)
-            yield AssetCheckEvaluation(check_name=CHECK, asset_key=key, severity=AssetCheckSeverity.WARN, **said)
+        for at, report in outcome.passes:
+            key = key_of(topology, at)
+            failed = outcome.failure is not None and at is outcome.passes[-1][0]
+            if not failed:
+                metadata = stage_metadata(report, outcome.batch)
+                yield AssetMaterialization(key, description=headline(report), metadata=metadata)
+            if not failed or report.failures:
+                said = verdict(context.resources.penstock, topology, at, outcome.tenant)
+                yield AssetCheckEvaluation(check_name=CHECK, asset_key=key, severity=AssetCheckSeverity.WARN, **said)
         if outcome.failure is not None:
             raise outcome.failure
-        if stage.gate is None or report.before:
+        if stage.gate is None or any(at is stage and report.before for at, report in outcome.passes):
             yield Output(None)
 
     return OpDefinition(
         compute_fn=compute,
         name=f"{topology.dagster_name}__{stage.dagster_name}",
         description=f"{identity_of(stage)} → {type_name(stage.gives)}\n\n"
-        f"policy {stage.policy_name}, written at {topology.path}:{stage.line}",
+        f"policy {stage.policy_name}; {topology.path.name}, line {stage.line}",
         ins={parent.dagster_name: In(Nothing) for parent in topology.parents(stage.name)},
         outs={"result": Out(Nothing, is_required=stage.gate is None)},
         config_schema=dict(CONFIG),

@@ -2,8 +2,8 @@
 
 import signal
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dagster import Failure, OpExecutionContext
@@ -18,16 +18,17 @@ from penstock.runner.interrupts import held_interrupts
 LOG_EVERY_SECONDS = 5.0
 OUTCOME = "penstock/outcome"
 """Tag of a run: under way, complete, partial, failed or stopped."""
+UNDER_WAY = "under way"
 
 EXPECTED = (StageFailed, StorageFull, TransientError, UsageError)
 """Errors whose one line says it all; others keep their cause, for whoever has to find a bug."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """How one op went. `failure` is what it must raise once it has logged the rest."""
+    """How one op went: each stage it ran, in order, and what it must raise once it has logged them."""
 
-    report: StageReport
+    passes: list[tuple[Stage, StageReport]] = field(default_factory=list)
     batch: int | None = None
     tenant: str | None = None
     failure: Failure | None = None
@@ -38,39 +39,77 @@ def request_of(config: Mapping[str, Any]) -> RunRequest:
     return RunRequest(config["source"], config["request"], config["tenant"], config.get("batch"))
 
 
+def stages_of(topology: Topology, stage: Stage, steps: Collection[str] | None) -> list[Stage]:
+    """The stages an op runs: its own, and those that a re-execution of only some `steps` leaves out.
+
+    A document that was mended, or that a changed pipeline redoes, is due at stages which were done for its older
+    generation and which Dagster therefore leaves out: those before this one run first; those beside it, that no step
+    of this run leads to, run last. Where no document is due they cost a look at the ledger.
+    """
+    if steps is None:
+        return [stage]
+    listing = {s.name for s in topology.stages if s.contract is not None and s.contract.arity == "listing"}
+    above = {s.name for s in topology.ancestors(stage.name)}
+    absent = {s.name for s in topology.stages if s.dagster_name not in steps} - listing
+    covered = {stage.name} | above | absent | listing
+    beside = {s.name for s in topology.stages if {a.name for a in topology.ancestors(s.name)} <= covered}
+    return [
+        *(s for s in topology.stages if s.name in absent & above),
+        stage,
+        *(s for s in topology.stages if s.name in (absent & beside) - above),
+    ]
+
+
 def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Outcome:
-    """Run one stage over the run's batch. SIGINT and SIGTERM wait for a moment between documents, then Dagster's own
+    """Run a stage over the run's batch. SIGINT and SIGTERM wait for a moment between documents, then Dagster's own
     handler gets them: the run ends canceled, or failed where nobody had asked Dagster."""
     app: App = context.resources.penstock
     run: OpenRun | None = None
     problem: PenstockError | None = None
+    outcome = Outcome()
+    at = stage
     with held_interrupts() as stop:
         try:
             run = _open(context, app, topology)
-            report = app.runner.run_stage(run, stage.name, _Progress(context), stop)
+            outcome.batch, outcome.tenant = run.scope.batch, run.scope.tenant
+            steps = context.run.step_keys_to_execute if context.run.parent_run_id else None
+            for at in stages_of(topology, stage, steps):
+                report = app.runner.run_stage(run, at.name, _Progress(context), stop)
+                if at is stage or report.done or report.reused or report.failures:
+                    outcome.passes.append((at, report))
         except PenstockError as error:
             problem = error
-            report = getattr(error, "report", StageReport(stage.name))
+            outcome.passes.append((at, getattr(error, "report", StageReport(at.name))))
         except Exception as error:
             if run is not None:
                 app.ledger.batches.close(run.scope.batch, "failed", f"{type(error).__name__}: {error}")
             raise
-    for note in (*(run.notes if run else ()), *report.notes):
-        report.note(note)
-        context.log.info(note)
+    _tell(context, run, outcome, problem)
     if problem is not None:
-        _give_up(context, app, run, report, problem)
-        batch, tenant = (run.scope.batch, run.scope.tenant) if run else (None, None)
-        return Outcome(report, batch, tenant, _failure(problem, report, batch))
+        _give_up(context, app, problem)
+        outcome.failure = _failure(problem, outcome)
+        return outcome
     assert run is not None
-    context.log.info(f"{stage.name}: {headline(report)}")
-    if not topology.children(stage.name) or (stage.gate is not None and not report.before):
-        closing = app.runner.finish_if_through(run, [report])
+    own = next(report for at, report in outcome.passes if at is stage)
+    if not topology.children(stage.name) or (stage.gate is not None and not own.before):
+        closing = app.runner.finish_if_through(run, [own])
         if closing is not None:
             context.instance.add_run_tags(context.run_id, {OUTCOME: closing.outcome})
     if stop.received is not None:
         signal.raise_signal(stop.received)
-    return Outcome(report, run.scope.batch, run.scope.tenant)
+    return outcome
+
+
+def _tell(context: OpExecutionContext, run: OpenRun | None, outcome: Outcome, problem: PenstockError | None) -> None:
+    """Log each stage's notes and line, but for the one that gave up; the run's own notes are the first stage's."""
+    if run is not None:
+        first = outcome.passes[0][1]
+        first.notes[:0] = [note for note in run.notes if note not in first.notes]
+    for stage, report in outcome.passes:
+        for note in report.notes:
+            context.log.info(note)
+        if problem is None or report is not outcome.passes[-1][1]:
+            context.log.info(f"{stage.name}: {headline(report)}")
 
 
 def _open(context: OpExecutionContext, app: App, topology: Topology) -> OpenRun:
@@ -82,14 +121,12 @@ def _open(context: OpExecutionContext, app: App, topology: Topology) -> OpenRun:
         root_run_id=context.run.root_run_id or context.run_id,
     )
     if first:  # a re-execution inherits its parent's tags, the outcome among them
-        tags = {OUTCOME: "under way", "penstock/batch": str(run.scope.batch)}
+        tags = {OUTCOME: UNDER_WAY, "penstock/batch": str(run.scope.batch)}
         context.instance.add_run_tags(context.run_id, tags)
     return run
 
 
-def _give_up(
-    context: OpExecutionContext, app: App, run: OpenRun | None, report: StageReport, error: PenstockError
-) -> None:
+def _give_up(context: OpExecutionContext, app: App, error: PenstockError) -> None:
     """Close the batch, unless the sensor launched it and shall decide: a stopped run is taken up again, and so is one
     whose pipeline was changed under it."""
     stopped = isinstance(error, Stopped)
@@ -104,9 +141,10 @@ def _give_up(
         signal.raise_signal(signal.SIGINT)  # Dagster's handler is back, and raises here
 
 
-def _failure(error: PenstockError, report: StageReport, batch: int | None) -> Failure:
+def _failure(error: PenstockError, outcome: Outcome) -> Failure:
     line = f"{error.message}. Next: {error.next_step}" if error.next_step else error.message
-    failure = Failure(line, metadata=stage_metadata(report, batch), allow_retries=False)
+    metadata = stage_metadata(outcome.passes[-1][1], outcome.batch)
+    failure = Failure(line, metadata=metadata, allow_retries=False)
     failure.__cause__ = None if isinstance(error, EXPECTED) else error
     failure.__suppress_context__ = True
     return failure

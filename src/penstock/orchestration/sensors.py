@@ -59,7 +59,7 @@ def batches_sensor(topologies: Mapping[str, Topology], jobs: list[JobDefinition]
             if room > 0:
                 due += wait_for(lambda: app.ledger.batches.claim_queued(room, list(fresh)), 0 if due else WAIT_SECONDS)
             requests = [request_of(topologies[batch.pipeline], batch) for batch in due]
-            cursor = json.dumps({r.run_key: asked.get(str(r.run_key), 0) + 1 for r in requests})
+            cursor = json.dumps({r.run_key: asked.get(str(r.run_key), 0) + 1 for r in requests}) if requests else ""
             reason = None if requests else why_idle(app, topologies, fresh, waiting)
             return SensorResult(run_requests=requests, skip_reason=reason, cursor=cursor)
         finally:

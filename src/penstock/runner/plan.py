@@ -51,16 +51,19 @@ class Plan:
     digest: str
 
     def key(self, name: str) -> StageKey:
-        """The stage as the ledger needs it. A sink's store is asked for its uuid now: it may have been replaced."""
+        """The stage as the ledger needs it. A sink's store is asked for its uuid now: it may have been replaced.
+
+        A sink may be the last to finish a job even where stages follow it: when only its store was lost.
+        """
         planned = self.stages[name]
         sink = planned.stage.contract is not None and planned.contract.sink
-        leaf = name in {stage.name for stage in self.topology.leaves}
+        last = sink or name in {stage.name for stage in self.topology.leaves}
         return StageKey(
             name=name,
             parents=tuple(dict.fromkeys((*planned.stage.depends_on, *planned.stage.inputs.values()))),
             definition_id=planned.definition_id,
             store=planned.implementation.store_id() if sink else None,
-            final=tuple(self.stages) if leaf else None,
+            final=tuple(self.stages) if last else None,
             sets=planned.stage.contract.sets if planned.stage.contract else None,
         )
 

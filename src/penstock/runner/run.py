@@ -164,6 +164,11 @@ class Runner:
                     stop=stop,
                     total=self._ledger.batches.size(run.scope.batch),
                 ).run()
+                if report.fenced:
+                    report.note(
+                        f"{name}: {report.fenced} document{'s' if report.fenced != 1 else ''} taken over by another "
+                        "run while this one was held up; what this one made of them was dropped"
+                    )
                 self._judge(run, report)
         except PenstockError as error:
             error.report = report  # type: ignore[attr-defined]

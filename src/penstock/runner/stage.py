@@ -28,6 +28,7 @@ from penstock.ir.codec import decode, encode
 from penstock.ledger.work import Claim, Done, Failed, StageKey, Stored, Work, next_group
 from penstock.pipelines.catalogue import type_name
 from penstock.resilience.classify import classify
+from penstock.resilience.guard import Guard
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
 from penstock.runner.ingest import INLINE_BYTES, WAIT_SECONDS, Scope
 from penstock.runner.plan import Plan, PlannedStage
@@ -121,6 +122,8 @@ class StageLoop:
                     self._run_many(part, held)
                 else:
                     self._run_each(part, held)
+                for task in part:
+                    task.item = None  # the next part needs the room
         finally:
             self._work.release(self._key, list(held.values()))
 
@@ -234,33 +237,47 @@ class StageLoop:
         guard, attempts = self._planned.guard, 1
 
         def call(part: Sequence[_Task]) -> list[Done]:
-            nonlocal attempts
+            nonlocal guard, attempts
             self._stop()
             pairs = [(t.context, t.item) for t in part]
             if guard is None:
                 outputs = self._planned.implementation.execute(pairs)
             else:
-                outputs, attempts = guard.call(lambda: self._planned.implementation.execute(pairs))
+                # the breaker hears of the group, not of the search for poison in it, whose failures prove nothing
+                through, guard = guard, _without_breaker(guard)
+                outputs, attempts = through.call(lambda: self._planned.implementation.execute(pairs))
             if len(outputs) != len(part):
                 raise InvalidOutput(f"{len(part)} documents in, {len(outputs)} outputs out")
             return [self._done(t, value, attempts) for t, value in zip(part, outputs, strict=True)]
 
+        bisection = Bisection[_Task, Done](tasks, call, FATAL)
         try:
-            results = Bisection[_Task, Done](call, FATAL).run(tasks)
+            bisection.run()
         except ServiceAway as away:
-            if not isinstance(away.error, CircuitOpen):
-                self._commit([], [_failure(t, away.error, away) for t in tasks], held)
+            self._settle(tasks, bisection.outcomes, held, None if isinstance(away.error, CircuitOpen) else away)
             raise self._outage(away.error) from away
-        done = [r for r in results if not isinstance(r, Poisoned)]
+        self._settle(tasks, bisection.outcomes, held)
+
+    def _settle(
+        self,
+        tasks: list[_Task],
+        outcomes: Sequence[Done | Poisoned | None],
+        held: dict[int, Claim],
+        away: ServiceAway | None = None,
+    ) -> None:
+        """Commit what became of a group. Who was tried in vain because the service is `away` has failed."""
+        done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
         failed: list[Failed] = []
-        for task, result in zip(tasks, results, strict=True):
-            if isinstance(result, Poisoned):
-                if isinstance(result.error, StorageFull | Fenced):
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if isinstance(outcome, Poisoned):
+                if isinstance(outcome.error, StorageFull | Fenced):
                     self._commit(done, failed, held)
-                    self._refused(task, result, held)
+                    self._refused(task, outcome, held)
                     done, failed = [], []
                     continue
-                failed.append(_failure(task, result.error, result.cause, poison=True))
+                failed.append(_failure(task, outcome.error, outcome.cause, poison=True))
+            elif outcome is None and away is not None:
+                failed.append(_failure(task, away.error, away))
         self._commit(done, failed, held)
 
     def _refused(self, task: _Task, result: Poisoned, held: dict[int, Claim]) -> None:
@@ -349,6 +366,13 @@ def _failure(task: _Task, error: PenstockError, cause: BaseException, *, poison:
         detail=detail,
         terminal=poison or not isinstance(error, TransientError),
     )
+
+
+def _without_breaker(guard: Guard) -> Guard:
+    if guard.breaker is None:
+        return guard
+    policy = guard.policy.model_copy(update={"circuit_breaker": None})
+    return Guard(policy, guard.name, host=guard.host, limits=guard.limits, on_attempt=guard.on_attempt)
 
 
 def _columns(value: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A chunker that writes down every call, and misbehaves as files in the folder WITNESS tell it to.
 
-`calls`: a line (title) for each call. `outage`: while it is there, the service is away. `slow`: seconds each call takes.
+`calls`: a line (title) for each call. `outage`: while it is there, the service is away.
 `hold`: while it is there, calls wait; `held` says that one does.
 """
 
@@ -28,8 +28,6 @@ class WitnessChunker(SentenceChunker):
             time.sleep(0.02)
         if (folder / "outage").exists():
             raise ServiceUnavailable("the witness's service is away")
-        if (folder / "slow").exists():
-            time.sleep(float((folder / "slow").read_text()))
         if "POISON" in document.text:
             raise BadInput("there is poison in it")
         return super().execute(ctx, document)

@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterRunStatus, job, op
 
 from penstock.bootstrap import App
 from penstock.orchestration import housekeeping
 from penstock.orchestration.housekeeping import keep_house
+from penstock.orchestration.perform import OUTCOME, UNDER_WAY
 from penstock.runner import RunRequest
 
 from .conftest import SMALL, Project
@@ -35,8 +36,8 @@ def small(project: Project) -> None:
 
 
 def run_of(project: Project, status: DagsterRunStatus = DagsterRunStatus.STARTED) -> str:
-    job = project.definitions().get_job_def("small")
-    return project.instance.create_run_for_job(job, tags=job.tags, status=status).run_id
+    small = project.definitions().get_job_def("small")
+    return project.instance.create_run_for_job(small, tags=small.tags, status=status).run_id
 
 
 def die_at_work(project: Project, run_id: str, batch: int = 0) -> None:
@@ -72,9 +73,34 @@ def test_a_run_whose_process_died_unnoticed_is_reported_failed_and_its_batch_que
 def test_a_run_by_hand_whose_process_died_is_reported_failed_and_left_to_its_person(project: Project, app: App) -> None:
     run_id = run_of(project)
     die_at_work(project, run_id)
+    project.instance.add_run_tags(run_id, {OUTCOME: UNDER_WAY})
     keep_house(app, project.instance)
     assert status(project, run_id) is DagsterRunStatus.FAILURE
     assert app.ledger.batches.batch(1).status == "failed"
+
+
+def test_a_run_that_dagster_itself_reports_dead_is_closed_in_the_ledger_too(project: Project, app: App) -> None:
+    run_id = run_of(project)
+    die_at_work(project, run_id)
+    project.instance.add_run_tags(run_id, {OUTCOME: UNDER_WAY})
+    run = project.instance.get_run_by_id(run_id)
+    assert run is not None
+    project.instance.report_run_failed(run)
+    keep_house(app, project.instance)
+    assert app.ledger.batches.batch(1).status == "failed"
+    finished = project.instance.get_run_by_id(run_id)
+    assert finished is not None
+    assert finished.tags[OUTCOME] == "failed"
+
+
+def test_a_dead_run_does_not_close_the_batch_of_the_one_that_took_it_up(project: Project, app: App) -> None:
+    run_id = run_of(project, DagsterRunStatus.FAILURE)
+    project.instance.add_run_tags(run_id, {OUTCOME: UNDER_WAY})
+    topology = app.pipelines.named("small")
+    app.runner.open(topology, RunRequest(), run_id=run_id)
+    app.runner.open(topology, RunRequest(), run_id="another", root_run_id=run_id)
+    keep_house(app, project.instance)
+    assert app.ledger.batches.batch(1).status == "started"
 
 
 def test_a_run_that_is_at_work_is_left_alone(project: Project, app: App) -> None:
@@ -140,9 +166,18 @@ def test_a_batch_whose_runs_keep_dying_fails_at_last(project: Project, app: App)
     assert app.ledger.batches.batch(batch.id).status == "failed"
 
 
-def test_runs_of_other_jobs_are_none_of_our_business(project: Project, app: App) -> None:
-    run = project.instance.create_run_for_job(
-        project.definitions().get_job_def("small"), tags={}, status=DagsterRunStatus.STARTED
-    )
+def test_runs_of_other_jobs_are_none_of_our_business(
+    project: Project, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @op
+    def theirs() -> None: ...
+
+    @job
+    def other() -> None:
+        theirs()
+
+    run = project.instance.create_run_for_job(other, status=DagsterRunStatus.STARTED)
     project.instance.report_engine_event("long ago", run)
-    keep_house(app, project.instance)
+    monkeypatch.setattr(housekeeping, "SILENCE_SECONDS", 0)
+    assert keep_house(app, project.instance) == []
+    assert status(project, run.run_id) is DagsterRunStatus.STARTED

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dagster import AssetCheckKey, AssetKey, DagsterEventType, DagsterRun, ExecuteInProcessResult, TableMetadataValue
+from dagster import AssetCheckKey, AssetKey, DagsterEventType, ExecuteInProcessResult, TableMetadataValue
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import create_execution_plan, execute_run
 
 from penstock.bootstrap import App
-from penstock.errors import ServiceUnavailable
+from penstock.errors import BadInput, ServiceUnavailable
 from penstock.orchestration.ops import CHECK
 from penstock.stages.chunk import SentenceChunker
 from penstock.stages.embed import NoEmbedder
@@ -240,32 +242,71 @@ def test_a_signal_waits_for_a_quiet_moment_and_gives_leases_back(
     assert len(calls) == 4, f"{done} were called before the signal was answered"
 
 
+def re_execute(project: Project, first: ExecuteInProcessResult, steps: list[str] | None = None) -> str:
+    """What Dagster does to re-execute a run, all of it or only some steps; the outcome."""
+    job = project.definitions().get_job_def("small")
+    plan = create_execution_plan(job, first.dagster_run.run_config, step_keys_to_execute=steps) if steps else None
+    run = project.instance.create_run_for_job(
+        job,
+        execution_plan=plan,
+        run_config=first.dagster_run.run_config,
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+        tags=project.instance.get_run_by_id(first.run_id).tags,  # type: ignore[union-attr]
+    )
+    execute_run(InMemoryJob(job), run, project.instance, raise_on_error=True)
+    finished = project.instance.get_run_by_id(run.run_id)
+    assert finished is not None
+    return finished.tags["penstock/outcome"]
+
+
 def test_a_re_execution_tries_again_what_failed_and_nothing_else(project: Project, app: App) -> None:
-    """The runner's part of it, by Dagster's own root run id; through Dagster's doors in tests/acceptance."""
     project.pipeline(SMALL)
     project.document("good.md")
     bad = project.document("bad.md", "POISON")
     first = project.run()
     bad.write_text("# bad\n\nmended\n")
-    job = project.definitions().get_job_def("small")
-    again = project.instance.create_run_for_job(
-        job,
-        run_config={"request": {"paths": ["gone"]}},
-        parent_run_id=first.run_id,
-        root_run_id=first.run_id,
-        tags={"penstock/outcome": "partial"},
-    )
-    result = _execute(job, again, project)
-    assert result == "complete"
+    assert re_execute(project, first) == "complete"
     assert project.calls() == ["bad", "bad", "good"]
     assert app.ledger.batches.batch(1).status == "complete"
 
 
-def _execute(job: Any, run: DagsterRun, project: Project) -> str:
-    from dagster._core.definitions.job_base import InMemoryJob
-    from dagster._core.execution.api import execute_run
+def test_a_re_execution_from_the_failed_step_parses_the_mended_file_too(project: Project, app: App) -> None:
+    project.pipeline(SMALL)
+    bad = project.document("bad.md", "POISON")
+    first = project.run()
+    bad.write_text("# bad\n\nmended\n")
+    assert re_execute(project, first, ["chunk"]) == "complete"
+    assert app.ledger.reports.statuses(1)["done"] == 1
 
-    execute_run(InMemoryJob(job), run, project.instance, raise_on_error=True)
-    finished = project.instance.get_run_by_id(run.run_id)
-    assert finished is not None
-    return finished.tags["penstock/outcome"]
+
+def test_a_re_execution_of_one_leaf_takes_a_mended_file_through_the_other_too(
+    project: Project, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.pipeline(TWO_LEAVES)
+    document = project.document("a.md")
+    with monkeypatch.context() as patched:
+
+        def refuse(self: object, *args: object) -> Any:
+            raise BadInput("not this one")
+
+        patched.setattr(NoEmbedder, "execute", refuse)
+        first = project.run()
+        assert not first.success
+    document.write_text("# a\n\nmended\n")
+    assert re_execute(project, first, ["embed"]) == "complete"
+    assert app.ledger.reports.statuses(1)["done"] == 1
+
+
+def test_a_re_execution_says_what_changed_since(project: Project) -> None:
+    project.pipeline(SMALL)
+    project.document("bad.md", "POISON")
+    first = project.run()
+    project.pipeline(SMALL.replace("use: witness", "use: sentences, with: {size: 40}"))
+    assert re_execute(project, first, ["chunk"]) == "complete"
+    noted = [
+        str(record.event_log_entry.user_message)
+        for run in project.instance.get_runs(limit=1)
+        for record in project.instance.get_records_for_run(run.run_id).records
+    ]
+    assert "changed since: chunk: implementation witness → sentences" in noted

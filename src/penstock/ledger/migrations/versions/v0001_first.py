@@ -209,7 +209,7 @@ def _work() -> None:
         Column("reused", Boolean, nullable=False, server_default=text("false")),
         Column("store", String),
         Column("error_type", String),
-        Column("reason", String),
+        Column("reason", Text),
         Column("message", Text),
         Column("next_step", Text),
         PrimaryKeyConstraint("job_id", "stage"),
@@ -254,7 +254,7 @@ def _runners() -> None:
         Column("stage", String, nullable=False),
         Column("round", Integer, nullable=False),
         Column("error_type", String, nullable=False),
-        Column("reason", String, nullable=False),
+        Column("reason", Text, nullable=False),
         Column("message", Text, nullable=False),
         Column("next_step", Text, nullable=False),
         Column("detail", Text),
@@ -282,7 +282,7 @@ def _runners() -> None:
         Column("stage", String, nullable=False),
         Column("round", Integer, nullable=False),
         Column("token", Integer, nullable=False),
-        Column("reason", String),
+        Column("reason", Text),
         Column("published_at", BigInteger),
     )
 

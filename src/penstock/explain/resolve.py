@@ -16,8 +16,8 @@ HTML = "html"
 class Slice:
     """What stands at a locator.
 
-    `start` and `end` are the bytes of the payload that hold it (a JSON string's with its quotes); None where these
-    can't be told, as in markup, where `line` (from 1) says in which line of the payload its element begins.
+    `start` and `end` are the bytes of the payload that spell it (in JSON, escapes and all); None where these can't be
+    told, as in markup, where `line` (from 1) says in which line of the payload its element begins.
     """
 
     text: str
@@ -46,9 +46,10 @@ def _in_json(content: bytes, pointer: str, locator: Locator) -> Slice:
     value = load_json(content)
     for step in pointer.split("/")[1:]:
         value = _step(value, step.replace("~1", "/").replace("~0", "~"), pointer)
-    whole = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    start, end = _spelled(content, value)
-    return Slice(clean_text(whole)[locator.start or 0 : locator.end], start, end)
+    if not isinstance(value, str):
+        return Slice(clean_text(json.dumps(value, ensure_ascii=False))[locator.start or 0 : locator.end])
+    part = value[locator.start or 0 : locator.end]
+    return Slice(clean_text(part), *_spelled(content, value, part))
 
 
 def _step(value: Any, key: str, pointer: str) -> Any:
@@ -58,18 +59,17 @@ def _step(value: Any, key: str, pointer: str) -> Any:
         raise LookupError(f"{pointer} leads nowhere in the payload") from None
 
 
-def _spelled(content: bytes, value: object) -> tuple[int | None, int | None]:
-    """Where a JSON value is spelled out, if that is to be found once and only once."""
-    if not isinstance(value, str | list | dict):
-        return None, None
+def _spelled(content: bytes, value: str, part: str) -> tuple[int | None, int | None]:
+    """The bytes of a part of a JSON string, where string and part are each to be found once and only once."""
     for ascii_only in (False, True):
         try:
-            spelling = json.dumps(value, ensure_ascii=ascii_only).encode()
+            whole = json.dumps(value, ensure_ascii=ascii_only).encode()
+            inner = json.dumps(part, ensure_ascii=ascii_only)[1:-1].encode()
         except UnicodeEncodeError:
             continue
-        if content.count(spelling) == 1:
-            start = content.index(spelling)
-            return start, start + len(spelling)
+        if content.count(whole) == 1 and whole.count(inner) == 1:
+            start = content.index(whole) + whole.index(inner)
+            return start, start + len(inner)
     return None, None
 
 
@@ -88,9 +88,10 @@ def _in_markup(payload: RawPayload, xpath: str, locator: Locator) -> Slice:
         raise LookupError(f"{xpath}: {error}") from None
     if not isinstance(found, list) or len(found) != 1:
         raise LookupError(f"{xpath} names {len(found) if isinstance(found, list) else 'no'} elements, not one")
-    node = found[0]
-    element = node.getparent() if isinstance(node, str) else node
-    whole = " ".join((node if isinstance(node, str) else node.xpath("string()")).split())
+    node: Any = found[0]
+    in_attribute = isinstance(node, str)
+    element = node.getparent() if in_attribute else node
+    whole = " ".join((node if in_attribute else node.xpath("string()")).split())
     return Slice(clean_text(whole)[locator.start or 0 : locator.end], line=element.sourceline)
 
 

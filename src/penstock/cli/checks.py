@@ -1,0 +1,220 @@
+"""What `penstock doctor` looks at, each thing on its own, so that one that is broken hides no other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from penstock.errors import PenstockError, TransientError
+from penstock.settings import Settings
+
+PROBE_SECONDS = 3.0
+MAX_ANSWER = 1 << 20
+LITTLE, TOO_LITTLE = 1 << 30, 100 << 20
+"""Free bytes below which to warn, and below which a run can't end well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`state`: ok, warn (works, but you may want to know) or bad (something that is needed doesn't work)."""
+
+    name: str
+    state: Literal["ok", "warn", "bad"]
+    detail: str
+    fix: str = ""
+
+
+def all_checks(settings: Settings, dagster_home: Path | None) -> Iterator[Check]:
+    looks: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
+        ("home", _home),
+        ("pipelines", _pipelines),
+        ("ledger", _ledger),
+        ("artifacts", _artifacts),
+        ("sqlite", _sqlite),
+        ("index", _index),
+        ("embedding", _embedding),
+    )
+    for name, look in looks:
+        try:
+            yield from look(settings)
+        except TransientError as error:
+            yield Check(name, "bad", error.message, "start it again, or correct the PENSTOCK_ variable that names it")
+        except PenstockError as error:
+            yield Check(name, "bad", error.message, error.next_step)
+        except Exception as error:  # noqa: BLE001 — whatever is wrong there, the other checks go on
+            yield Check(name, "bad", f"{type(error).__name__}: {error}")
+    yield _dagster(dagster_home)
+
+
+def _home(settings: Settings) -> Iterator[Check]:
+    home = settings.home
+    there = _nearest(home)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Check("home", "bad", f"{home}: {there} can't be written to", "set PENSTOCK_HOME to a folder of yours")
+        return
+    free = shutil.disk_usage(there).free
+    detail = f"{home}{'' if home.exists() else ' (the first run makes it)'}, {free >> 20:,} MiB free"
+    state: Literal["ok", "warn", "bad"] = "bad" if free < TOO_LITTLE else "warn" if free < LITTLE else "ok"
+    yield Check("home", state, detail, "" if state == "ok" else "free some space, or set PENSTOCK_HOME elsewhere")
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next((p for p in (path, *path.parents) if p.exists()), Path("/"))
+
+
+def _pipelines(settings: Settings) -> Iterator[Check]:
+    from penstock.pipelines.folder import load_folder
+    from penstock.resilience.policy import Policy
+    from penstock.stages.registry import EntryPointCatalogue
+
+    found = load_folder(settings.config, EntryPointCatalogue(), Policy)
+    for path, error in found.broken.items():
+        count = len(error.problems)
+        yield Check("pipelines", "bad", f"{path}: {count} problem{'s'[: count > 1]}", "penstock pipelines check")
+    names = ", ".join(found.loaded)
+    if names:
+        yield Check("pipelines", "ok", f"{settings.config}: {names}")
+    elif not found.broken:
+        yield Check("pipelines", "bad", f"{settings.config}: no pipelines in it", "penstock init")
+
+
+def _ledger(settings: Settings) -> Iterator[Check]:
+    from penstock.ledger.database import Database
+    from penstock.ledger.migrate import HEAD, current
+
+    database = Database(settings.ledger_url)
+    where = database.url.render_as_string(hide_password=True)
+    try:
+        if database.path is not None and not database.path.exists():
+            yield Check("ledger", "ok", f"{where}: the first run makes it")
+            return
+        version = current(database)
+    finally:
+        database.close()
+    if version == HEAD:
+        yield Check("ledger", "ok", f"{where}, version {version}")
+    elif version is not None and version > HEAD:
+        yield Check(
+            "ledger", "bad", f"{where}: version {version} is newer than this Penstock's {HEAD}", "upgrade Penstock"
+        )
+    else:
+        older = f"{where}: version {version or 'none'}, this Penstock needs {HEAD}"
+        yield Check("ledger", "warn" if database.sqlite else "bad", older, "penstock ledger migrate")
+
+
+def _artifacts(settings: Settings) -> Iterator[Check]:
+    from penstock.stores.artifacts import open_artifacts
+
+    where = settings.artifacts_location
+    if "://" not in where or where.startswith("file://"):
+        there = _nearest(Path(where.removeprefix("file://")))
+        able = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        yield Check("artifacts", "ok" if able else "bad", f"{where}{'' if able else f': {there} can’t be written to'}")
+        return
+    store = open_artifacts(where)
+    probe = b"penstock doctor was here"
+    same = store.get(store.put(probe)) == probe
+    yield Check(
+        "artifacts", "ok" if same else "bad", f"{where}{'' if same else ' gives other bytes than it was given'}"
+    )
+
+
+def _sqlite(settings: Settings) -> Iterator[Check]:
+    """A new index in a folder of its own proves that FTS5 and sqlite-vec load."""
+    import apsw
+
+    from penstock.stores.search_index import SqliteSearchIndex
+
+    with TemporaryDirectory() as folder:
+        index = SqliteSearchIndex(Path(folder) / "probe.db")
+        index.store_id()
+        index.close()
+    yield Check("sqlite", "ok", f"SQLite {apsw.sqlite_lib_version()} with FTS5 and sqlite-vec")
+
+
+def _index(settings: Settings) -> Iterator[Check]:
+    from penstock.stores.search_index import SqliteSearchIndex
+
+    index = SqliteSearchIndex(settings.index_location)
+    if not index.exists:
+        yield Check("index", "ok", f"{index.path}: the first run makes it")
+        return
+    try:
+        counts, space = index.count(), index.space
+    finally:
+        index.close()
+    held = f"vectors of {space.model} ({space.dimension} dimensions)" if space else "no vectors: keyword search only"
+    yield Check("index", "ok", f"{index.path}: {counts.documents:,} documents, {counts.chunks:,} chunks, {held}")
+    if space is not None and settings.embed_url and settings.embed_model != space.model:
+        yield Check(
+            "index",
+            "warn",
+            f"it holds {space.model}, but PENSTOCK_EMBED_MODEL is {settings.embed_model}: vectors are never mixed",
+            f"set the model back, or remove {index.path} and run again",
+        )
+
+
+def _embedding(settings: Settings) -> Iterator[Check]:
+    """Ask the configured endpoint for its models."""
+    if not settings.embed_url:
+        yield Check(
+            "embedding",
+            "warn",
+            "no endpoint is set: keyword search only",
+            "PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL name an OpenAI-compatible one",
+        )
+        return
+    import httpx
+
+    from penstock.stages.embed import EmbeddingEndpoint
+
+    endpoint = EmbeddingEndpoint(settings.embed_url, settings.embed_model, settings.embed_api_key)
+    url = httpx.URL(f"{endpoint.url}/models")
+    shown = url.copy_with(userinfo=b"", query=None, fragment=None)
+    key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    fix = "start the server, or correct PENSTOCK_EMBED_URL"
+    try:
+        with httpx.Client(timeout=PROBE_SECONDS, headers=headers) as client, client.stream("GET", url) as answer:
+            body = b""
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        yield Check("embedding", "bad", f"{shown}: {type(error).__name__}: {error}", fix)
+        return
+    if answer.status_code in (401, 403):
+        yield Check("embedding", "bad", f"{shown} answers {answer.status_code}", "set PENSTOCK_EMBED_API_KEY")
+    elif answer.status_code != 200:
+        yield Check("embedding", "warn", f"{shown} answers {answer.status_code}; it may still embed", fix)
+    elif settings.embed_model.encode() not in body:
+        yield Check(
+            "embedding", "warn", f"{shown} does not list {settings.embed_model}", "correct PENSTOCK_EMBED_MODEL"
+        )
+    else:
+        yield Check("embedding", "ok", f"{settings.embed_model} at {shown.copy_with(path=shown.path[:-7] or '/')}")
+
+
+def _dagster(home: Path | None) -> Check:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("dagster")
+    except PackageNotFoundError:
+        return Check("dagster", "warn", "not installed: penstock run works without it", "pip install penstock")
+    if home is None:
+        fix = "make ui sets it; elsewhere set it for daemon, CI and commands alike"
+        return Check("dagster", "warn", f"{installed}, and DAGSTER_HOME is not set", fix)
+    if not home.is_absolute() or not home.is_dir():
+        return Check("dagster", "warn", f"DAGSTER_HOME {home} is no absolute path of a folder", f"mkdir -p {home}")
+    if not (home / "dagster.yaml").is_file():
+        return Check("dagster", "warn", f"DAGSTER_HOME {home} has no dagster.yaml", f"cp dagster.yaml {home}/")
+    return Check("dagster", "ok", f"{installed}, DAGSTER_HOME {home}")

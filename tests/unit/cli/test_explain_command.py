@@ -1,0 +1,67 @@
+"""`penstock explain` as a person meets it; what it tells is tested in tests/unit/explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from command import Penstock
+
+
+@pytest.fixture
+def ran(penstock: Penstock, notes: Path) -> Penstock:
+    penstock("run", "auto", "notes")
+    return penstock
+
+
+def test_a_document_is_told_within_eighty_columns(ran: Penstock) -> None:
+    said = ran("explain", "a.md")
+    assert said.status == 0
+    assert max(map(len, said.out.splitlines())) <= 80
+    for part in ("notes/a.md", "sha256", "searchable yes", "sentences 1, size=200", "batch 1 (submission 1)"):
+        assert part in said.out
+
+
+def test_a_dead_letter_says_that_it_is_not_searchable_why_and_what_next(ran: Penstock) -> None:
+    said = ran("explain", "notes/c.json")
+    flat = " ".join(said.out.split())
+    assert "searchable no: dead-lettered at parse (truncated)" in flat
+    assert "next mend the input" in flat
+    assert "dead letter at parse, round 1" in flat
+
+
+def test_a_search_hit_is_told_by_its_chunk(ran: Penstock) -> None:
+    hit = ran("search", "apixaban strokes", "--json").json["hits"][0]
+    said = ran("explain", hit["chunk_id"])
+    assert "Apixaban prevents strokes" in said.out
+    assert "the very same text stands there" in said.out
+    assert ran("explain", hit["chunk_id"], "--json").json["document"]["source_id"] == "b.txt"
+    assert ran("explain", hit["chunk_id"], "--raw").out == "Apixaban prevents strokes in atrial fibrillation.\n"
+
+
+def test_raw_gives_the_bytes_and_nothing_else_even_of_dead_letters(ran: Penstock, notes: Path) -> None:
+    assert ran("explain", "c.json", "--raw").out == (notes / "c.json").read_text()
+
+
+NOT_THERE = (
+    ((), "explain what?"),
+    (("a.md", "--edge", "x"), "explain what?"),
+    (("--edge", "x", "--raw"), "--raw is for a document"),
+    (("a.mdd",), "nothing is called 'a.mdd' (near it: a.md)"),
+    (("a.md:99",), "nothing is called 'a.md:99' (near it: a.md)"),
+    (("--edge", "zzz"), "edge 'zzz': no claim has that id"),
+)
+
+
+def test_what_is_not_there_is_one_line_with_what_is_near(ran: Penstock) -> None:
+    for arguments, message in NOT_THERE:
+        said = ran("explain", *arguments)
+        assert (said.status, said.out) == (2, ""), arguments
+        assert said.err.startswith(message), arguments
+
+
+def test_without_a_ledger_none_is_made(penstock: Penstock, tmp_path: Path) -> None:
+    said = penstock("explain", "a.md")
+    assert (said.status, said.err.startswith("no ledger at ")) == (2, True)
+    assert not (tmp_path / ".penstock").exists()

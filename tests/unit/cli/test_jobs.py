@@ -1,0 +1,119 @@
+"""`penstock jobs`, `cancel`, `retry` and `ledger`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from command import Penstock
+
+
+def test_jobs_lists_documents_with_where_each_stands(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    said = penstock("jobs")
+    assert said.status == 0
+    assert "a.md" in said.out
+    assert "Metformin" in said.out
+    assert "truncated" in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    listed = penstock("jobs", "--status", "dead", "--json").json
+    assert listed["total"] == 1
+    (job,) = listed["jobs"]
+    assert (job["source_id"], job["current_stage"], job["reason"]) == ("c.json", "parse", "truncated")
+
+
+def test_jobs_can_be_narrowed_and_cut_short(penstock: Penstock, good: Path) -> None:
+    penstock("run", "auto", "notes/a.md")
+    penstock("run", "auto", "notes")
+    assert penstock("jobs", "--batch", "1", "--json").json["total"] == 1
+    assert penstock("jobs", "--pipeline", "auto", "--json").json["total"] == 2
+    assert penstock("jobs", "--pipeline", "pdf-two-phase", "--json").json["total"] == 0
+    assert "1 of 2: --limit shows more" in penstock("jobs", "--limit", "1").out
+    batches = penstock("jobs", "--batches", "--json").json["batches"]
+    assert [(b["id"], b["status"], b["documents"]) for b in batches] == [(2, "complete", 2), (1, "complete", 1)]
+    assert "complete" in penstock("jobs", "--batches").out
+
+
+def test_without_jobs_it_says_how_to_start_some(penstock: Penstock) -> None:
+    assert penstock("jobs").out == "none: penstock run PIPELINE PATH… starts some\n"
+    assert penstock("jobs", "--waiting").out == "none\n"
+
+
+NOTHING_SO_CALLED = (
+    (("jobs", "--status", "ded"), "no status is called 'ded' (did you mean 'dead'?)"),
+    (("jobs", "--batches", "--status", "que"), "no status is called 'que'"),
+    (("jobs", "--pipeline", "aut"), "no pipeline is called 'aut' (did you mean 'auto'?)"),
+    (("jobs", "--batch", "7"), "no batch 7"),
+    (("jobs", "--waiting", "--status", "done"), "--waiting means --status waiting"),
+    (("retry", "--reason", "truncatd"), "no reason is called 'truncatd' (did you mean 'truncated'?)"),
+    (("retry", "--status", "done"), "no status is called 'done' (one of: cancelled, dead, failed)"),
+    (("retry", "c.jsn"), "no document is called 'c.jsn' (near it: c.json)"),
+    (("cancel", "nobody"), "no document is called 'nobody'"),
+)
+
+
+def test_a_filter_that_names_nothing_is_refused_with_the_nearest(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    for arguments, message in NOTHING_SO_CALLED:
+        said = penstock(*arguments)
+        assert (said.status, said.out) == (2, ""), arguments
+        assert said.err.startswith(message), arguments
+
+
+def test_retry_tries_a_dead_letter_again_as_a_new_round(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    said = penstock("retry", "--reason", "truncated")
+    assert said.status == 1
+    assert "auto: 1 tried again, batch 2" in said.out
+    (job,) = penstock("jobs", "--status", "dead", "--json").json["jobs"]
+    assert job["round"] == 2
+    assert ", round 2" in penstock("jobs", "--status", "dead").out
+
+
+def test_retry_may_leave_it_to_dagster(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    said = penstock("retry", "c.json", "--submit", "--json")
+    assert said.status == 0
+    assert said.json == [{"pipeline": "auto", "batch": 2, "documents": 1}]
+    (batch, _) = penstock("jobs", "--batches", "--json").json["batches"]
+    assert (batch["kind"], batch["status"]) == ("retry", "queued")
+
+
+def test_with_nothing_to_retry_it_says_so(penstock: Penstock, good: Path) -> None:
+    penstock("run", "auto", "notes")
+    said = penstock("retry")
+    assert said.status == 0
+    assert said.out.startswith("nothing to retry")
+    assert penstock("retry", "--json").json == []
+
+
+def test_a_retry_that_could_not_run_marks_nothing(
+    penstock: Penstock, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    penstock("run", "auto", "notes")
+    config = tmp_path / "config/pipelines"
+    config.mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setenv("PENSTOCK_CONFIG", str(config.parent))
+        assert penstock("retry").status == 2
+    assert penstock("jobs", "--status", "dead", "--json").json["jobs"][0]["round"] == 1
+
+
+def test_a_cancelled_document_stays_so_until_it_is_asked_for(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    assert "1 document cancelled" in penstock("cancel", "c.json").out
+    assert penstock("retry").out.startswith("nothing to retry")
+    again = penstock("run", "auto", "notes")
+    assert again.status == 0
+    assert penstock("jobs", "--status", "cancelled", "--json").json["total"] == 1
+    assert penstock("cancel", "a.md", "--json").json["cancelled"] == []
+    assert "tried again" in penstock("retry", "--status", "cancelled").out
+
+
+def test_the_ledger_says_its_version_and_is_migrated_once(penstock: Penstock, good: Path) -> None:
+    absent = penstock("ledger", "status")
+    assert (absent.status, "not there yet" in absent.out) == (0, True)
+    assert "was empty" in penstock("ledger", "migrate").out
+    assert penstock("ledger", "migrate").out.count("(was") == 0
+    assert penstock("ledger", "status", "--json").json["current"] is True

@@ -1,0 +1,143 @@
+"""Halving finds the poison in few calls, and takes an outage for what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil, log2
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from penstock.errors import BadInput, CircuitOpen, ServiceUnavailable, StorageFull, TransientError
+from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
+
+SIZES = st.integers(1, 70)
+
+
+class Service:
+    """Gives each item back doubled, unless `fault` says otherwise; counts its calls."""
+
+    def __init__(self, fault: Callable[[int, Sequence[int]], None]) -> None:
+        self.fault = fault
+        self.calls = 0
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.calls += 1
+        self.fault(self.calls, items)
+        return [2 * item for item in items]
+
+
+def meeting(poison: set[int], error: Exception) -> Callable[[int, Sequence[int]], None]:
+    def fault(call: int, items: Sequence[int]) -> None:
+        if poison & set(items):
+            raise error
+
+    return fault
+
+
+def bisection(size: int, service: Service) -> Bisection[int, int]:
+    return Bisection(range(size), service, (StorageFull,))
+
+
+@given(SIZES, st.data())
+def test_poison_is_found_in_at_most_2k_log_n_calls_and_the_rest_passes(size: int, data: st.DataObject) -> None:
+    poison = data.draw(st.sets(st.integers(0, size - 1)))
+    service = Service(meeting(poison, ValueError("a bug")))
+    outcomes = bisection(size, service).run()
+    assert {at for at, outcome in enumerate(outcomes) if isinstance(outcome, Poisoned)} == poison
+    assert all(outcome == 2 * at for at, outcome in enumerate(outcomes) if at not in poison)
+    assert service.calls <= 2 * len(poison) * ceil(log2(size) if size > 1 else 0) + 1
+
+
+@given(st.integers(2, 70), st.data())
+def test_poison_that_looks_like_a_service_fault_is_found_in_as_few(size: int, data: st.DataObject) -> None:
+    poison = data.draw(st.sets(st.integers(0, size - 1)))
+    assume(not {0, size - 1} <= poison)
+    service = Service(meeting(poison, ServiceUnavailable("503")))
+    outcomes = bisection(size, service).run()
+    assert {at for at, outcome in enumerate(outcomes) if isinstance(outcome, Poisoned)} == poison
+    assert service.calls <= 2 * len(poison) * ceil(log2(size)) + 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 64, 128])
+def test_a_service_that_is_away_is_told_from_poison_in_five_calls(size: int) -> None:
+    service = Service(meeting(set(range(size)), ServiceUnavailable("503")))
+    search = bisection(size, service)
+    with pytest.raises(ServiceAway) as away:
+        search.run()
+    assert service.calls <= 5
+    assert isinstance(away.value.error, ServiceUnavailable)
+    assert search.outcomes == [None] * size
+
+
+@given(st.integers(8, 64), st.integers(2, 30))
+def test_a_service_that_goes_away_in_mid_search_makes_poison_of_nobody(size: int, lost_at: int) -> None:
+    def fault(call: int, items: Sequence[int]) -> None:
+        if call >= lost_at:
+            raise ServiceUnavailable("503")
+        if 3 in items:
+            raise ValueError("a bug")
+
+    search = bisection(size, Service(fault))
+    try:
+        search.run()
+    except ServiceAway:
+        assert len([o for o in search.outcomes if o is None]) > 0
+    poisoned = [at for at, outcome in enumerate(search.outcomes) if isinstance(outcome, Poisoned)]
+    assert {at for at in poisoned if at != 3 and isinstance(search.outcomes[at], Poisoned)} <= {2, 4}
+    assert len(poisoned) <= 2
+
+
+def test_what_got_through_before_the_service_went_away_is_kept() -> None:
+    def fault(call: int, items: Sequence[int]) -> None:
+        if call > 3 or call == 1:
+            raise ServiceUnavailable("503")
+        if call == 3:
+            raise ServiceUnavailable("503")
+
+    search = bisection(8, Service(fault))
+    with pytest.raises(ServiceAway):
+        search.run()
+    assert search.outcomes == [0, 2, 4, 6, None, None, None, None]
+
+
+def test_an_open_circuit_ends_the_search_in_the_words_of_the_fault_that_opened_it() -> None:
+    def fault(call: int, items: Sequence[int]) -> None:
+        if call == 3:
+            raise CircuitOpen("not tried")
+        raise ServiceUnavailable("503, said the service")
+
+    search = bisection(8, Service(fault))
+    with pytest.raises(ServiceAway, match="503, said the service"):
+        search.run()
+    assert search.outcomes == [None] * 8
+
+
+def test_a_circuit_that_was_open_before_is_told_as_such() -> None:
+    search = bisection(8, Service(meeting(set(range(8)), CircuitOpen("not tried"))))
+    with pytest.raises(ServiceAway) as away:
+        search.run()
+    assert isinstance(away.value.error, CircuitOpen)
+
+
+def test_one_item_that_a_service_refuses_is_not_called_poison() -> None:
+    with pytest.raises(ServiceAway):
+        bisection(1, Service(meeting({0}, TransientError("busy")))).run()
+
+
+def test_one_item_that_is_bad_is_poison() -> None:
+    (outcome,) = bisection(1, Service(meeting({0}, BadInput("torn")))).run()
+    assert isinstance(outcome, Poisoned)
+    assert outcome.error.reason == "malformed"
+
+
+def test_a_full_disk_is_nobodys_poison() -> None:
+    with pytest.raises(StorageFull):
+        bisection(8, Service(meeting({3}, StorageFull("no room")))).run()
+
+
+def test_nothing_is_called_for_nothing() -> None:
+    service = Service(meeting(set(), ValueError()))
+    assert bisection(0, service).run() == []
+    assert service.calls == 0
