@@ -1,6 +1,8 @@
 """What the ledger and the runner cost: workload P against a bare loop, CPU seconds, in one process.
 
-    python -m benchmarks.ledger [--documents 2000] [--sink table|index] [--url postgresql+psycopg://…]
+    python -m benchmarks.ledger [--documents 2000] [--sink table|index] [--postgresql | --url postgresql+psycopg://…]
+
+--postgresql starts a server of its own; one that --url names must be empty, on this machine and run for us.
 
 At most: 3.0 × the bare loop's CPU into a plain table (aim 2.5), 1.6 × into the search index (aim 1.4), 6 × on
 PostgreSQL with client and server together, 0.1 of the first run when nothing has changed; 150 MiB of memory, and 20
@@ -15,13 +17,15 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from sqlalchemy import func, select
 
-from benchmarks import bare, workload
+from benchmarks import bare, postgresql, workload
 from penstock.ledger.database import Database
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.migrate import migrate
 from penstock.ledger.schema import chunks, jobs
 from penstock.pipelines.catalogue import StaticCatalogue
 from penstock.pipelines.loader import load_pipeline
@@ -82,11 +86,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--sink", choices=("table", "index"), default="table")
-    parser.add_argument("--url")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--postgresql", action="store_true")
+    where.add_argument("--url")
     options = parser.parse_args()
     n, expected = options.documents, options.documents * 10
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if options.postgresql:
+            options.url = stack.enter_context(postgresql.server())
         workload.make_corpus(root / "corpus", n)
         base = {}
         for every in (1, 64):
@@ -97,7 +105,11 @@ def main() -> None:
             base[every] = cpu
             print(f"bare loop, commit per {every:2}: {cpu:6.2f} CPU s {wall:6.2f} s")
         runner, run, ledger = make_runner(root / "home", options.url, options.sink)
+        migrate(ledger.database)
+        server_cpu = postgresql.server_cpu(ledger.database)
+        before = server_cpu()
         cpu, wall, report = measured(lambda: run(root / "corpus"))
+        server = server_cpu() - before
         assert report.outcome == "complete", report  # type: ignore[attr-defined]
         assert report.statuses == {"done": n}, report  # type: ignore[attr-defined]
         with ledger.database.read() as c:
@@ -112,12 +124,18 @@ def main() -> None:
             f"penstock into {options.sink:6}:   {cpu:6.2f} CPU s {wall:6.2f} s"
             f"   {cpu / base[1]:.2f} × per document, {cpu / base[64]:.2f} × per 64"
         )
+        if options.url:
+            print(
+                f"    and its server:     {server:6.2f} CPU s; together {cpu + server:.2f},"
+                f" {(cpu + server) / base[1]:.2f} × per document"
+            )
         for stage in report.stages:  # type: ignore[attr-defined]
             print(f"    {stage.stage:8} {stage.seconds:6.2f} s")
         again, wall, report = measured(lambda: run(root / "corpus"))
         assert report.nothing_to_do, report  # type: ignore[attr-defined]
         print(f"nothing changed:        {again:6.2f} CPU s {wall:6.2f} s   {again / cpu:.3f} of the first run")
         runner.close()
+        ledger.database.close()
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

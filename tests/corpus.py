@@ -9,10 +9,11 @@ from random import Random
 from uuid import NAMESPACE_URL, uuid5
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-WORDS = (
-    "metformin apixaban dose renal clinic patients weekly glucose trial bleeding stroke therapy after before with "
-    "without semaglutide outcome randomised placebo kidney heart insulin review ward evidence risk lower higher"
-).split()
+WORDS = re.findall(
+    r"\w+",
+    """metformin apixaban dose renal clinic patients weekly glucose trial bleeding stroke therapy after before with
+    without semaglutide outcome randomised placebo kidney heart insulin review ward evidence risk lower higher""",
+)
 _SINGLE = ("clinicaltrials/NCT*", "openalex/W*", "openfda/label-[mw]*", "jats/*4*", "web/*", "notes/*")
 _IDENTIFIERS = {
     r"NCT9\d{7}": lambda n: f"NCT8{n:07d}",

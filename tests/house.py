@@ -63,7 +63,8 @@ def install_plugin(site: Path) -> Path:
 class Ran:
     status: int
     out: str
-    err: str = ""
+    err: str
+    seconds: float = 0.0
 
     @property
     def report(self) -> dict[str, Any]:
@@ -73,8 +74,8 @@ class Ran:
 
 
 class House:
-    def __init__(self, folder: Path, site: Path) -> None:
-        self.folder, self._site = folder, site
+    def __init__(self, folder: Path, site: Path, warm: Warm) -> None:
+        self.folder, self._site, self._warm = folder, site, warm
         self.home = folder / "home"
         self.witness, self.mood, self.failpoints = folder / "witness", folder / "mood", folder / "failpoints"
         self.configure(pipeline())
@@ -116,8 +117,10 @@ class House:
     def penstock(self, *arguments: str, set_up: Callable[[], None] | None = None, **environment: str) -> Ran:
         return self.start(*arguments, set_up=set_up, **environment).result()
 
-    def run(self, documents: Path, **environment: str) -> Ran:
-        return self.penstock("run", "counted", str(documents), "--json", **environment)
+    def run(self, documents: Path, *, seconds: float | None = None, **environment: str) -> Ran:
+        """`penstock run` over documents, in a warm process; after `seconds` it is killed."""
+        arguments = ("run", "counted", str(documents), "--json")
+        return self._warm.run(self.folder, arguments, self.environment | environment, seconds)
 
     def worked(self) -> Counter[tuple[str, str]]:
         """(stage, document) → how often it was worked on."""
@@ -168,7 +171,7 @@ class Child:
 
 
 class Warm:
-    """Runs the command in forks of one process that has imported everything: for tests that need it many times."""
+    """Runs the command in forks of one process that has imported everything: most of what a start costs."""
 
     def __init__(self, site: Path) -> None:
         path = os.pathsep.join((str(site), str(PLUGIN)))
@@ -181,21 +184,24 @@ class Warm:
         )
 
     def run(
-        self, house: House, documents: Path, *, seconds: float | None = None, **environment: str
-    ) -> tuple[int, float]:
-        """The exit status (negative: the signal that ended it) of `penstock run counted`, and how long it took."""
+        self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str], seconds: float | None = None
+    ) -> Ran:
+        """A status below zero is the signal that ended it; after `seconds` that is SIGKILL."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        out, err = folder / "out", folder / "err"
         request: Mapping[str, object] = {
-            "arguments": ["run", "counted", str(documents), "--json"],
-            "environment": house.environment | environment,
-            "output": str(house.folder / "output"),
+            "arguments": arguments,
+            "environment": environment,
+            "out": str(out),
+            "err": str(err),
             "seconds": seconds,
         }
         began = time.monotonic()
         self._process.stdin.write(f"{json.dumps(request)}\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline()), time.monotonic() - began
+        status = int(self._process.stdout.readline())
+        return Ran(status, out.read_text(), err.read_text(), time.monotonic() - began)
 
     def __enter__(self) -> Self:
         return self

@@ -167,8 +167,8 @@ def _index_facts(s: Stores) -> Iterator[tuple[Any, ...]]:
     yield "graph", s.graph.digest()
     yield "index", s.index.digest(), s.index.problems()
     with s.index.snapshot() as db:
-        chunks = "SELECT d.doc_id, d.live, c.chunk_id, c.ordinal FROM chunks c LEFT JOIN documents d ON d.number = document"
-        for row in list(db.execute(chunks)):
+        chunks = "SELECT d.doc_id, d.live, c.chunk_id, c.ordinal FROM chunks c"
+        for row in list(db.execute(f"{chunks} LEFT JOIN documents d ON d.number = c.document")):
             yield "indexed", *row
     for sink in SINKS.values():
         for doc_id, standing in s.standing(sink).items():
@@ -209,9 +209,9 @@ def one_terminal_event(s: Stores, stores_used: int = 1) -> Iterator[str]:
                 yield f"I2: {s.job(job)} ended {times} times at {stage} in round {round_}"
     for (job, stage), state in s.states.items():
         events = ended.get((job, stage), [])
-        if state.status in TERMINAL.values():
-            if not events or TERMINAL[events[-1].type] != state.status or events[-1].token != state.token:
-                yield f"I2: {s.job(job)} is {state.status} at {stage} under {state.token}, its last event is not"
+        last = (TERMINAL[events[-1].type], events[-1].token) if events else None
+        if state.status in TERMINAL.values() and last != (state.status, state.token):
+            yield f"I2: {s.job(job)} is {state.status} at {stage} under {state.token}, its last event is not"
 
 
 def no_stale_write(s: Stores) -> Iterator[str]:
@@ -284,7 +284,7 @@ def stores_agree(s: Stores) -> Iterator[str]:
             if doc_id not in known:
                 yield f"I5: the {sink} holds {doc_id}, which the ledger does not know"
             elif sink == "index" and standing.chunks != own:
-                yield f"I5: of {doc_id} the ledger has {len(own)} chunks, the index {len(standing.chunks)}, not the same"
+                yield f"I5: of {doc_id} the ledger has {len(own)} chunks, the index {len(standing.chunks)} others"
             elif not standing.chunks <= own:
                 yield f"I5: the graph's evidence for {doc_id} names chunks that are not its own"
     for job in s.jobs.values():

@@ -90,7 +90,7 @@ class BadInput(TerminalError):
     """`reason`: malformed, truncated, empty, encrypted, unsupported, too-large, unreadable, schema or unexpected."""
 
     reason = "malformed"
-    next_step = "mend the input and run it again, or accept the loss with: penstock jobs --status dead"
+    next_step = "mend the input and run it again"
 
 
 class InvalidOutput(TerminalError):

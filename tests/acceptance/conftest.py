@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from house import House, install_plugin
+
+from house import House, Warm, install_plugin
 
 
 @pytest.fixture(scope="session")
@@ -15,14 +16,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install_plugin(tmp_path_factory.mktemp("site"))
 
 
+@pytest.fixture(scope="session")
+def warm(site: Path) -> Iterator[Warm]:
+    with Warm(site) as warm:
+        yield warm
+
+
 @pytest.fixture
-def new_house(tmp_path: Path, site: Path) -> Callable[[str], House]:
+def new_house(tmp_path: Path, site: Path, warm: Warm) -> Callable[[str], House]:
     """Another house, by name."""
 
     def build(name: str) -> House:
         folder = tmp_path / name
         folder.mkdir()
-        return House(folder, site)
+        return House(folder, site, warm)
 
     return build
 

@@ -29,8 +29,8 @@ pytestmark = [
 class Browser:
     """One page of the UI."""
 
-    def __init__(self, page: sync_api.Page, stack: Stack, images: Path) -> None:
-        self.page, self._images = page, images
+    def __init__(self, page: sync_api.Page, stack: Stack, project: Path, images: Path) -> None:
+        self.page, self._project, self._images = page, str(project), images
         self._root = f"http://127.0.0.1:{stack.port}"
 
     def open(self, path: str, text: str) -> None:
@@ -39,7 +39,13 @@ class Browser:
         self.page.get_by_text(text).locator("visible=true").first.wait_for()
 
     def picture(self, name: str) -> None:
-        self.page.wait_for_timeout(1500)  # pictures are for people: let what moves come to rest
+        """Nobody's temporary folder is of interest in a picture."""
+        self.page.wait_for_timeout(1500)  # let what moves come to rest
+        self.page.evaluate(
+            "folder => { const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);"
+            " while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(folder, '.'); }",
+            self._project,
+        )
         self.page.screenshot(path=self._images / f"{name}.png")
 
     def launch(self, folder: str, picture: str = "") -> str:
@@ -56,7 +62,8 @@ class Browser:
     def re_execute(self) -> str:
         """Re-execute the run on this page from its failure; the new run's id."""
         before = self.page.url
-        self.page.get_by_role("button", name="Re-execute from failure").click()
+        self.page.get_by_role("button", name="Re-execute all").locator("xpath=following::button[1]").click()
+        self.page.get_by_text("From failure").click()
         self.page.wait_for_url(lambda url: "/runs/" in url and url != before)
         return self._run()
 
@@ -95,13 +102,13 @@ def stack(tmp_path: Path, project: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def browser(stack: Stack, tmp_path: Path) -> Iterator[Browser]:
+def browser(stack: Stack, project: Path, tmp_path: Path) -> Iterator[Browser]:
     images = Path(os.environ["PENSTOCK_IMAGES"]).resolve() if "PENSTOCK_IMAGES" in os.environ else tmp_path
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = chromium.new_page(viewport={"width": 1400, "height": 860})
+        page = chromium.new_page(viewport={"width": 1650, "height": 1000}, device_scale_factor=1400 / 1650)
         page.set_default_timeout(60_000)
-        yield Browser(page, stack, images)
+        yield Browser(page, stack, project, images)
         chromium.close()
 
 
@@ -132,11 +139,11 @@ def test_a_person_launches_watches_mends_and_re_executes(browser: Browser, stack
 
     late = project / "late"
     late.mkdir()
-    (late / "label.json").write_text('{"results": [1')
+    (late / "note.md").touch()
     failed = browser.launch("late")
     page.get_by_text("RUN_FAILURE").wait_for()
-    page.get_by_text("parse: not one of 1 documents got through").first.wait_for()
-    shutil.copy(ROOT / "examples/openfda/label-metformin.json", late / "label.json")
+    assert stack.failure(failed).startswith("parse: not one of 1 documents got through; the first, note.md")
+    shutil.copy(ROOT / "examples/notes/sick-day-rules.md", late / "note.md")
     mended = browser.re_execute()
     page.get_by_text("RUN_SUCCESS").wait_for()
     assert mended != failed

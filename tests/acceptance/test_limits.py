@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import pytest
+
 import corpus
 import oracle
-import pytest
 from house import House
 
 MIB = 1 << 20
@@ -112,3 +114,24 @@ def test_memory_does_not_grow_with_the_number_of_documents(new_house: Callable[[
     many = peak(new_house("many"), corpus.notes(tmp_path / "20,000 documents", 20_000))
     print(f"{few:.0f} MiB for 2,000 documents, {many:.0f} MiB for 20,000")
     assert many - few <= FORGIVEN_MIB, f"{few:.0f} MiB for 2,000 documents, {many:.0f} MiB for 20,000"
+
+
+def test_open_files_and_threads_do_not_grow_with_the_number_of_documents(
+    new_house: Callable[[str], House], tmp_path: Path
+) -> None:
+    def held(count: int) -> tuple[int, int]:
+        """Open files and threads of a run that has just done everything."""
+        house = new_house(f"house {count}")
+        documents = corpus.mixed(tmp_path / f"{count} documents", count)
+        child = house.start("run", "counted", str(documents), FAILPOINT="enter Batches.close #1", FAILSIGNAL="SIGSTOP")
+        child.until_stopped()
+        process = Path(f"/proc/{child.pid}")
+        found = len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+        child.process.send_signal(signal.SIGCONT)
+        assert child.result().status == 0
+        return found
+
+    few, many = held(10), held(150)
+    assert many == few
+    assert many[0] < 40
+    assert many[1] < 10

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import corpus
-import oracle
 import pytest
 import sqlite_vec
-from house import House
 from sqlalchemy import Table
 
+import corpus
+import oracle
+from house import House, Warm
 from penstock.ledger import schema
 from penstock.ledger.graph_schema import TABLES as GRAPH
 
@@ -42,10 +42,10 @@ INDEX_IGNORED = {("documents", "token"), ("meta", "key")}
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory, site: Path, warm: Warm) -> Path:
     """A home with five documents done and one dead."""
     folder = tmp_path_factory.mktemp("oracle")
-    house = House(folder, site)
+    house = House(folder, site, warm)
     documents = corpus.mixed(folder / "documents", 6)
     (documents / "big.txt").unlink()
     (documents / "broken.json").write_text('{"protocolSection": {"identificationModule": {"nctId": "NCT7000')
@@ -136,7 +136,7 @@ def test_whatever_changes_in_the_index_changes_the_digest(built: Path, changed: 
             if (table, column) not in INDEX_IGNORED
         ]
     changes = [
-        (f"UPDATE {t} SET \"{c}\" = {_another(c)} WHERE rowid = (SELECT max(rowid) FROM {t} WHERE \"{c}\" IS NOT NULL)")
+        (f'UPDATE {t} SET "{c}" = {_another(c)} WHERE rowid = (SELECT max(rowid) FROM {t} WHERE "{c}" IS NOT NULL)')
         if t != "meta"
         else f"UPDATE meta SET value = {_another('value')} WHERE key = 'model'"
         for t, c in columns
@@ -164,10 +164,13 @@ def test_a_body_damaged_in_the_artifact_store_changes_the_digest(house: House, t
     assert oracle.digest(house.home) != before
 
 
+TWICE = "INSERT INTO outbox (at, type, job_id, stage, round, token) VALUES (1, 'dead', 1, 'kg', 1, 1)"
+
+
 @pytest.mark.parametrize(
     ("rule", "store", "sql"),
     [
-        ("I2", "ledger.db", "INSERT INTO outbox (at, type, job_id, stage, round, token) VALUES (1, 'dead', 1, 'kg', 1, 1)"),
+        ("I2", "ledger.db", TWICE),
         ("I2", "ledger.db", "DELETE FROM outbox WHERE type = 'completed' AND stage = 'parse'"),
         ("I2", "ledger.db", "UPDATE stage_states SET token = token + 1 WHERE stage = 'chunk'"),
         ("I3", "index.db", "UPDATE documents SET token = token + 1"),

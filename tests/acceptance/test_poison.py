@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import pytest
+
 import corpus
 import oracle
-import pytest
 from house import House, pipeline
 
 POISON = "hemlock"

@@ -7,11 +7,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import corpus
 import oracle
-import pytest
 from house import STAGES, House, pipeline
-
 from penstock.stores.search_index import SqliteSearchIndex
 
 AFTER_CHUNKS = {"chunk", "embed", "index", "extract", "kg"}

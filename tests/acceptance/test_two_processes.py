@@ -6,9 +6,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import corpus
 import oracle
-import pytest
 from house import STAGES, Child, House, until
 
 SMALL_GROUPS = {"PENSTOCK_GROUP_SIZE": "8"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import update
 
 from ledger_scene import Scene, record
-from penstock.ledger.events import KEEP_DAYS, age_out
+from penstock.ledger.outbox import KEEP_DAYS, age_out
 from penstock.ledger.schema import outbox
 
 DAY = 86_400_000

@@ -187,8 +187,8 @@ def test_a_process_that_was_killed_holds_nothing_any_more(scene: Scene, start: S
 
 def test_a_stopped_process_keeps_its_lease_until_it_expires(scene: Scene, start: Start) -> None:
     batch = scene.documents(2)
-    child, runner = start(batch, 1.5)
-    until(lambda: scene.rows(runners, runners.c.id == runner)[0].expires_at > scene.rows(runners)[-1].started_at + 1600)
+    child, runner = start(batch, 2.0)
+    until(lambda: scene.rows(runners, runners.c.id == runner)[0].expires_at > scene.rows(runners)[-1].started_at + 2100)
     child.send_signal(signal.SIGSTOP)
     assert scene.ledger.leases.reap().freed == 0
     assert parse_states(scene) == [("running", 0)] * 2

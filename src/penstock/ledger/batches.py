@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Select, and_, func, or_, select, update
 
 from penstock.errors import Fenced, NotFound, UsageError
 from penstock.ledger.database import Database, clock
-from penstock.ledger.intake import Listing, new_round
+from penstock.ledger.intake import Listing
+from penstock.ledger.rounds import new_round
 from penstock.ledger.schema import batch_jobs, batches, documents, jobs, runners, runs, stage_states, submissions
 
 

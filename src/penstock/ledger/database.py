@@ -114,7 +114,7 @@ class Database:
     def take_turns(self, connection: Connection, about: str) -> None:
         """Make writers that say the same `about` follow one another. SQLite has one writer at a time anyway."""
         if not self.sqlite:
-            key = int.from_bytes(sha256(about.encode()).digest()[:8], "big", signed=True)
+            key = int.from_bytes(sha256(about.encode(errors="replace")).digest()[:8], "big", signed=True)
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
     def insert(self, table: Table) -> Any:

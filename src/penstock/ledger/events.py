@@ -1,30 +1,42 @@
-"""The outbox's end: without a broker to publish them, events go by age."""
+"""What happened to documents, written with what it happened to."""
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from collections.abc import Sequence
 
-from penstock.ledger.database import Database, clock
-from penstock.ledger.schema import outbox
+from sqlalchemy import Connection, literal, select
 
-KEEP_DAYS = 7
-AT_ONCE = 5000
-"""Rows that go in one transaction, so that nobody waits long for it."""
+from penstock.ledger.schema import jobs, outbox, stage_states
+from penstock.ledger.turns import OPEN, Claim
+
+COUNTED = {"preserve_rowcount": True}
+"""An INSERT's count of rows is forgotten on PostgreSQL unless one asks for it."""
 
 
-def age_out(database: Database, keep_days: int = KEEP_DAYS, at_once: int = AT_ONCE) -> int:
-    """Drop the oldest events when they are older than `keep_days`; how many. A row is read, no more, while none is.
+def record(
+    connection: Connection, now: int, kind: str, stage: str, about: Sequence[Claim], reason: str | None = None
+) -> int:
+    """One row a document, copied by the database out of the states as they stand; how many.
 
-    The newest row always stays: an empty table would number from one again on SQLite, and two events would share a
-    name.
+    Nothing starts for a job that is over.
     """
-    oldest = select(outbox.c.at).order_by(outbox.c.id).limit(1)
-    with database.read() as connection:
-        before = clock(connection) - keep_days * 86_400_000
-        first = connection.execute(oldest).scalar()
-    if first is None or first >= before:
+    if not about:
         return 0
-    newest = select(func.max(outbox.c.id)).scalar_subquery()
-    some = select(outbox.c.id).where(outbox.c.id < newest).order_by(outbox.c.id).limit(at_once)
-    with database.write() as connection:
-        return connection.execute(delete(outbox).where(outbox.c.id.in_(some), outbox.c.at < before)).rowcount
+    said = (
+        select(
+            literal(now),
+            literal(kind),
+            stage_states.c.job_id,
+            stage_states.c.stage,
+            jobs.c.round,
+            stage_states.c.token,
+            literal(reason, outbox.c.reason.type),
+        )
+        .join(jobs, jobs.c.id == stage_states.c.job_id)
+        .where(stage_states.c.job_id.in_([c.job_id for c in about]), stage_states.c.stage == stage)
+        .order_by(stage_states.c.job_id)
+    )
+    if kind == "started":
+        said = said.where(jobs.c.status.in_(OPEN))
+    columns = ["at", "type", "job_id", "stage", "round", "token", "reason"]
+    return connection.execute(outbox.insert().from_select(columns, said), execution_options=COUNTED).rowcount

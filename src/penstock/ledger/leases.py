@@ -17,8 +17,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from penstock.errors import Crashed, PenstockError
 from penstock.ledger.database import Database, clock
-from penstock.ledger.events import age_out
 from penstock.ledger.locks import lock_jobs
+from penstock.ledger.outbox import age_out
 from penstock.ledger.schema import (
     RUNNING,
     batches,

@@ -114,7 +114,7 @@ documents = Table(
     "documents",
     metadata,
     _id(),
-    Column("doc_id", String, nullable=False, unique=True),
+    Column("doc_id", Text, nullable=False, unique=True),
     Column("tenant", String, nullable=False),
     Column("source", String, nullable=False),
     Column("source_id", Text, nullable=False),
@@ -228,7 +228,7 @@ stage_states = Table(
 `output` is the key of the artifact; `store` the uuid of the store a sink wrote to."""
 
 RUNNING = stage_states.c.status == literal_column("'running'")
-"""Leased by somebody. A literal, since no partial index answers to a bound value."""
+"""Leased by somebody. A literal: a plan that must hold for every bound value can't use the partial index."""
 
 artifacts = Table(
     "artifacts",

@@ -3,114 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, update
 
-from penstock.errors import PenstockError
+from penstock.ledger.columns import copy_out
 from penstock.ledger.database import Database, clock
-from penstock.ledger.leases import claim_limit
+from penstock.ledger.events import COUNTED, record
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import (
     RUNNING,
     artifacts,
     batch_jobs,
-    chunks,
     dead_letters,
     documents,
     jobs,
-    outbox,
     stage_states,
 )
+from penstock.ledger.turns import OPEN, Claim, Committed, Done, Failed, StageKey, Stored, next_group
 
-_OPEN = ("pending", "waiting", "done")
-"""Jobs that a stage may be done for; done ones when a sink's store was replaced."""
-
-_COUNTED = {"preserve_rowcount": True}
-"""An INSERT's count of rows is forgotten on PostgreSQL unless one asks for it."""
+__all__ = ["Claim", "Committed", "Done", "Failed", "StageKey", "Stored", "Work", "next_group"]
 
 PAGE = 1024
 """Candidates looked up at a time, so that memory does not grow with a batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageKey:
-    """A stage as the ledger needs it: its name, the stages that must be done first, and for a sink its store."""
-
-    name: str
-    parents: tuple[str, ...]
-    definition_id: int
-    store: str | None = None
-    final: tuple[str, ...] | None = None
-    """For a stage that may be the last one to be done (nothing follows it, or it is a sink, which is done again when
-    its store was replaced): all stages that must be done for the job to be done."""
-    sets: str | None = None
-
-
-@dataclass(slots=True)
-class Claim:
-    """One document's turn at one stage. `token` is 0 until claimed, then the fence. `again`: it is done, but the
-    store it was done for is no more."""
-
-    job_id: int
-    document_id: int
-    doc_id: str
-    source_id: str
-    tenant: str
-    correlation_id: str
-    generation: int
-    round: int
-    job_status: str
-    token: int
-    lost: int
-    attempts: int
-    again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An artifact as the ledger knows it: what it was made from, what it is, and where it rests."""
-
-    id: int
-    document_id: int
-    key: bytes
-    hash: bytes
-    kind: str
-    size: int
-
-
-@dataclass(slots=True)
-class Done:
-    """A stage finished for a document. `body` None: the artifact is there already, or rests in the artifact store."""
-
-    claim: Claim
-    stored: Stored
-    head: bytes | None = None
-    body: bytes | None = None
-    is_new: bool = True
-    reused: bool = False
-    attempts: int = 1
-    title: str | None = None
-    chunk_rows: Sequence[tuple[str, int, int]] = ()
-
-
-@dataclass(slots=True)
-class Failed:
-    claim: Claim
-    error: PenstockError
-    attempts: int = 1
-    input: bytes | None = None
-    detail: str | None = None
-    terminal: bool = True
-
-
-@dataclass(slots=True)
-class Committed:
-    done: int = 0
-    failed: int = 0
-    fenced: list[Claim] = field(default_factory=list)
-
 
 _STORED = (
     artifacts.c.id,
@@ -156,7 +71,7 @@ class Work:
             .where(
                 batch_jobs.c.batch_id == batch,
                 batch_jobs.c.job_id > after,
-                jobs.c.status.in_(_OPEN),
+                jobs.c.status.in_(OPEN),
                 undone,
             )
             .order_by(batch_jobs.c.job_id)
@@ -209,11 +124,11 @@ class Work:
                 set_={"token": insert.excluded.token, **fresh},
                 where=and_(stage_states.c.token == insert.excluded.token - 1, stage_states.c.status != "running"),
             )
-            changed = connection.execute(statement, rows, execution_options=_COUNTED).rowcount
+            changed = connection.execute(statement, rows, execution_options=COUNTED).rowcount
             if changed != len(together):
                 together = self._ours(connection, runner, stage.name, together)
             rounds = self._reopen(connection, [c for c in together if c.again or c.job_status == "done"])
-            if self._events(connection, now, "started", stage.name, together) != len(together):
+            if record(connection, now, "started", stage.name, together) != len(together):
                 raise _Fence
         for c in together:
             c.token += 1
@@ -221,7 +136,7 @@ class Work:
         return together
 
     def _open(self, claims: Sequence[Claim]) -> list[Claim]:
-        query = select(jobs.c.id).where(jobs.c.id.in_([c.job_id for c in claims]), jobs.c.status.in_(_OPEN))
+        query = select(jobs.c.id).where(jobs.c.id.in_([c.job_id for c in claims]), jobs.c.status.in_(OPEN))
         with self._db.read() as connection:
             alive = set(connection.execute(query).scalars())
         return [c for c in claims if c.job_id in alive]
@@ -236,7 +151,7 @@ class Work:
         mine = update(jobs).where(jobs.c.id.in_([c.job_id for c in claims]))
         connection.execute(mine.where(jobs.c.status == "done").values(status="pending"))
         again = [c.job_id for c in claims if c.again]
-        one_more = update(jobs).where(jobs.c.id.in_(again), jobs.c.status.in_(_OPEN)).values(round=jobs.c.round + 1)
+        one_more = update(jobs).where(jobs.c.id.in_(again), jobs.c.status.in_(OPEN)).values(round=jobs.c.round + 1)
         return {row.id: row.round for row in connection.execute(one_more.returning(jobs.c.id, jobs.c.round))}
 
     def inputs(self, stages: Sequence[str], claims: Sequence[Claim]) -> dict[tuple[int, str], Stored]:
@@ -337,7 +252,7 @@ class Work:
             if done:
                 self._store(connection, done)
                 self._finish(connection, now, stage, done)
-                self._events(connection, now, "completed", stage.name, [d.claim for d in done])
+                record(connection, now, "completed", stage.name, [d.claim for d in done])
             if failed:
                 self._fail(connection, now, stage, failed)
 
@@ -411,28 +326,7 @@ class Work:
                 .where(jobs.c.id.in_(ids), alive, finished == len(stage.final))
                 .values(status="done", waiting_for=None, waiting_since=None)
             )
-        self._project(connection, done)
-
-    def _project(self, connection: Connection, done: Sequence[Done]) -> None:
-        """What people look documents and chunks up by, copied out of the outputs into columns."""
-        titles = [{"b_id": d.claim.document_id, "b_title": d.title} for d in done if d.title is not None]
-        if titles:
-            connection.execute(
-                update(documents).where(documents.c.id == bindparam("b_id")).values(title=bindparam("b_title")), titles
-            )
-        chunked = [d for d in done if d.chunk_rows]
-        if chunked:
-            again = [d.claim.job_id for d in chunked if d.claim.token > 1]
-            if again:
-                connection.execute(chunks.delete().where(chunks.c.job_id.in_(again)))
-            connection.execute(
-                chunks.insert(),
-                [
-                    {"job_id": d.claim.job_id, "ordinal": n, "chunk_id": chunk_id, "start": start, "end": end}
-                    for d in chunked
-                    for n, (chunk_id, start, end) in enumerate(d.chunk_rows)
-                ],
-            )
+        copy_out(connection, done)
 
     def _fail(self, connection: Connection, now: int, stage: StageKey, failed: Sequence[Failed]) -> None:
         for f in failed:
@@ -478,35 +372,7 @@ class Work:
                         **fields,
                     )
                 )
-            self._events(connection, now, status, stage.name, [f.claim], f.error.reason)
-
-    def _events(
-        self, connection: Connection, now: int, kind: str, stage: str, about: Sequence[Claim], reason: str | None = None
-    ) -> int:
-        """One row a document, copied by the database out of the states as they stand; how many.
-
-        Nothing starts for a job that is over.
-        """
-        if not about:
-            return 0
-        said = (
-            select(
-                literal(now),
-                literal(kind),
-                stage_states.c.job_id,
-                stage_states.c.stage,
-                jobs.c.round,
-                stage_states.c.token,
-                literal(reason, outbox.c.reason.type),
-            )
-            .join(jobs, jobs.c.id == stage_states.c.job_id)
-            .where(stage_states.c.job_id.in_([c.job_id for c in about]), stage_states.c.stage == stage)
-            .order_by(stage_states.c.job_id)
-        )
-        if kind == "started":
-            said = said.where(jobs.c.status.in_(_OPEN))
-        columns = ["at", "type", "job_id", "stage", "round", "token", "reason"]
-        return connection.execute(outbox.insert().from_select(columns, said), execution_options=_COUNTED).rowcount
+            record(connection, now, status, stage.name, [f.claim], f.error.reason)
 
     def _ours(self, connection: Connection, runner: int, stage: str, claims: Sequence[Claim]) -> list[Claim]:
         query = select(stage_states.c.job_id, stage_states.c.token).where(
@@ -527,15 +393,6 @@ class Work:
         with self._db.read() as connection:
             held = {row.job_id: row.token for row in connection.execute(query)}
         return {c.job_id for c in claims if held.get(c.job_id) == c.token}
-
-
-def next_group(queue: Sequence[Claim], size: int) -> tuple[list[Claim], Sequence[Claim]]:
-    """The documents to claim together next, and the rest: those that have lost leases go in smaller company."""
-    limit = claim_limit(queue[0].lost, size)
-    end = 1
-    while end < min(limit, len(queue)) and claim_limit(queue[end].lost, size) >= limit:
-        end += 1
-    return list(queue[:end]), queue[end:]
 
 
 class _Fence(Exception):

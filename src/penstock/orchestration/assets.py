@@ -19,7 +19,7 @@ def assets_of(topology: Topology) -> Sequence[AssetSpec]:
             deps=[key_of(topology, parent) for parent in topology.parents(stage.name)],
             description=f"What {identity_of(stage)} gives for each document: {type_name(stage.gives)}",
             group_name=topology.dagster_name,
-            kinds={stage.type.removesuffix("Stage").lower()},
+            kinds={(stage.implementation or "gate").rpartition(".")[2][:60].lower()},
             metadata=facts_of(topology, stage),
         )
         for stage in topology.stages

@@ -83,6 +83,7 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
         except Exception as error:
             if run is not None:
                 app.ledger.batches.close(run.scope.batch, "failed", f"{type(error).__name__}: {error}")
+            context.instance.add_run_tags(context.run_id, {OUTCOME: "failed"})
             raise
     _tell(context, run, outcome, problem)
     if problem is not None:

@@ -170,10 +170,10 @@ class StageLoop:
     def _parts(self, tasks: list[_Task]) -> list[list[_Task]]:
         """Tasks in runs whose inputs together stay within bounds."""
         parts: list[list[_Task]] = []
-        size = COMMIT_BYTES
+        size = 0
         for task in tasks:
             weight = sum(s.size for s in task.sources.values())
-            if size + weight > COMMIT_BYTES:
+            if not parts or size + weight > COMMIT_BYTES:
                 parts.append([])
                 size = 0
             parts[-1].append(task)

@@ -136,6 +136,13 @@ def test_a_mistake_in_the_request_is_one_line_without_a_cause(project: Project, 
     assert app.ledger.batches.batch(1).status == "failed"
 
 
+def test_an_empty_file_is_a_dead_letter_like_any_other(project: Project) -> None:
+    project.pipeline(SMALL)
+    (project.docs / "empty.md").touch()
+    result = project.run()
+    assert failure_line(result).startswith("parse: not one of 1 documents got through; the first, empty.md")
+
+
 def test_a_bug_keeps_its_traceback_and_closes_the_batch(
     project: Project, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +157,7 @@ def test_a_bug_keeps_its_traceback_and_closes_the_batch(
     assert not result.success
     [event] = [e for e in result.all_events if e.is_step_failure]
     assert "break_down" in str(event.step_failure_data.error)
+    assert project.outcome(result) == "failed"
     assert app.ledger.batches.batch(1).status == "failed"
 
 

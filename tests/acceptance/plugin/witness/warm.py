@@ -1,6 +1,6 @@
 """The `penstock` command many times over, each in a process of its own forked from this one, which has imported all.
 
-A request is a line of JSON on stdin: `arguments`, `environment` (added to this process's), `output` (a file) and
+A request is a line of JSON on stdin: `arguments`, `environment` (added to this process's), `out` and `err` (files) and
 `seconds` (then the process is killed; null: never). The answer is a line on stdout: the exit status, negative for the
 signal that ended it.
 """
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 import penstock.bootstrap
 import penstock.cli.progress
@@ -38,16 +39,18 @@ def _run(request: dict[str, object]) -> None:
     status = 1
     try:
         os.environ.update(request["environment"])  # type: ignore[call-overload]
-        output = os.open(str(request["output"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(str(request[name]), os.O_WRONLY | os.O_TRUNC | os.O_CREAT, 0o600), number)
         sys.argv = ["penstock", *request["arguments"]]  # type: ignore[misc]
         command.main()
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
 
 

@@ -123,7 +123,7 @@ def _documents() -> None:
     op.create_table(
         "documents",
         _id(),
-        Column("doc_id", String, nullable=False, unique=True),
+        Column("doc_id", Text, nullable=False, unique=True),
         Column("tenant", String, nullable=False),
         Column("source", String, nullable=False),
         Column("source_id", Text, nullable=False),
