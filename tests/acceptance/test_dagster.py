@@ -132,7 +132,7 @@ def test_a_run_that_is_terminated_gives_back_and_a_re_execution_goes_on(stack: S
     (stack.witness / "hold").unlink()
     assert stack.ended(run) == "CANCELED"
     assert stack.outcome(run) == "stopped"
-    known = app.ledger.batches.run(run)
+    known = app.ledger.runs.get(run)
     assert known is not None
     assert app.ledger.work.busy(known.batch_id, ["chunk"]) == 0
     assert stack.ended(again := stack.re_execute(run)) == "SUCCESS"

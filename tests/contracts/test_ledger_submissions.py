@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from ledger_scene import PARSE, Scene, at_once, record
 from penstock.errors import Fenced, NotFound, UsageError
-from penstock.ledger.batches import Run
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.runs import Run
 from penstock.ledger.schema import batch_jobs, batches, runners, submissions
 
 ASKED: dict[str, Any] = {"tenant": "default", "pipeline": "p", "source": "files", "request": "{}"}
@@ -154,7 +154,7 @@ def test_a_claimed_batch_is_asked_for_again_until_its_run_begins(scene: Scene) -
     scene.submit(queued=True)
     (claimed,) = scene.ledger.batches.claim_queued(10, ["p"])
     assert scene.ledger.batches.claimed() == [claimed]
-    scene.ledger.batches.open_run(Run("r", "r", claimed.id, "p", "d", "{}", None), scene.runner)
+    scene.ledger.runs.open(Run("r", "r", claimed.id, "p", "d", "{}", None), scene.runner)
     assert scene.ledger.batches.claimed() == []
     assert [(b.id, run) for b, run in scene.ledger.batches.started_runs()] == [(claimed.id, "r")]
 
@@ -181,16 +181,16 @@ def test_requeueing_leaves_a_batch_alone_that_has_ended(scene: Scene) -> None:
 
 def test_a_run_is_found_by_its_id_and_its_newest_re_execution_by_the_first(scene: Scene) -> None:
     batch = scene.batch()
-    scene.ledger.batches.open_run(Run("r1", "r1", batch, "p", "d1", "{}", None), None)
+    scene.ledger.runs.open(Run("r1", "r1", batch, "p", "d1", "{}", None), None)
     with scene.ledger.database.write() as connection:
         connection.exec_driver_sql("UPDATE runs SET started_at = started_at - 1000")
-    scene.ledger.batches.open_run(Run("r2", "r1", batch, "p", "d2", "{}", "note"), None)
-    scene.ledger.batches.open_run(Run("r2", "r1", batch, "p", "d3", "{}", None), None)
-    found = scene.ledger.batches.run("r2")
+    scene.ledger.runs.open(Run("r2", "r1", batch, "p", "d2", "{}", "note"), None)
+    scene.ledger.runs.open(Run("r2", "r1", batch, "p", "d3", "{}", None), None)
+    found = scene.ledger.runs.get("r2")
     assert found is not None
     assert (found.digest, found.note) == ("d2", "note"), "the first op's word stands"
-    assert scene.ledger.batches.root_run("r1") == found
-    assert scene.ledger.batches.run("r3") is None
+    assert scene.ledger.runs.newest("r1") == found
+    assert scene.ledger.runs.get("r3") is None
 
 
 def test_a_retry_makes_a_batch_for_each_pipeline_and_two_at_once_share_the_documents(scene: Scene) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 
 from penstock.ledger.database import Database, clock
+from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import documents, jobs, stage_states
 
 CANCELLABLE = ("pending", "waiting", "failed", "dead")
@@ -22,14 +23,15 @@ def cancel(database: Database, tenant: str, doc_ids: Sequence[str]) -> list[str]
     with database.write() as connection:
         now = clock(connection)
         for first in range(0, len(doc_ids), 512):
+            named = select(documents.c.id).where(
+                documents.c.tenant == tenant, documents.c.doc_id.in_(doc_ids[first : first + 512])
+            )
+            open_jobs = and_(jobs.c.document_id.in_(named), jobs.c.status.in_(CANCELLABLE))
+            lock_jobs(connection, open_jobs)
             found = connection.execute(
                 select(jobs.c.id, documents.c.doc_id)
                 .join(documents, documents.c.id == jobs.c.document_id)
-                .where(
-                    documents.c.tenant == tenant,
-                    documents.c.doc_id.in_(doc_ids[first : first + 512]),
-                    jobs.c.status.in_(CANCELLABLE),
-                )
+                .where(open_jobs)
             ).all()
             ids = [row.id for row in found]
             connection.execute(

@@ -105,9 +105,10 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Not `durable`: may be lost with the machine, though not with the process; for what is then simply redone."""
         with self._errors(), self.engine.connect() as connection:
-            connection.info["immediate"] = self.sqlite
+            connection.info["write"] = "FULL" if durable else "NORMAL"
             with connection.begin():
                 yield connection
 
@@ -217,4 +218,8 @@ def _open_sqlite(dbapi: Any, record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.pop("immediate", False) else "BEGIN")
+    wanted = connection.info.pop("write", None)
+    if wanted is not None and wanted != connection.info.get("synchronous", "FULL"):
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        connection.info["synchronous"] = wanted
+    connection.exec_driver_sql("BEGIN" if wanted is None else "BEGIN IMMEDIATE")

@@ -65,7 +65,7 @@ class Leases:
 
     def renew(self, runner: int) -> bool:
         """Push the expiry on. False when someone has declared this runner dead: its leases are no longer its own."""
-        with self._db.write() as connection:
+        with self._db.write(durable=False) as connection:
             now = clock(connection)
             renewed = connection.execute(
                 update(runners)

@@ -14,6 +14,7 @@ from penstock.ledger.intake import Intake
 from penstock.ledger.leases import Leases
 from penstock.ledger.migrate import ensure_current
 from penstock.ledger.reports import Reports
+from penstock.ledger.runs import Runs
 from penstock.ledger.schema import ledger_meta
 from penstock.ledger.work import Work
 
@@ -29,6 +30,7 @@ class Ledger:
         self.intake = Intake(database)
         self.leases = Leases(database)
         self.reports = Reports(database)
+        self.runs = Runs(database)
         self.work = Work(database)
 
     def open(self) -> None:

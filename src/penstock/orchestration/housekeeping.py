@@ -51,8 +51,8 @@ def close_abandoned(app: App, instance: DagsterInstance) -> None:
     for run in instance.get_runs(dead, limit=20):
         outcome = "failed" if run.status is DagsterRunStatus.FAILURE else "stopped"
         instance.add_run_tags(run.run_id, {OUTCOME: outcome})
-        known = app.ledger.batches.run(run.run_id)
-        newest = known and app.ledger.batches.root_run(known.root_run_id)
+        known = app.ledger.runs.get(run.run_id)
+        newest = known and app.ledger.runs.newest(known.root_run_id)
         if known is None or newest is None or newest.run_id != run.run_id:
             continue
         batch = app.ledger.batches.batch(known.batch_id)
@@ -74,7 +74,7 @@ def reopen(app: App, batch: Batch, run_id: str, run: DagsterRun | None) -> str:
 
 
 def _is_zombie(app: App, instance: DagsterInstance, run: DagsterRun) -> bool:
-    known = app.ledger.batches.run(run.run_id)
+    known = app.ledger.runs.get(run.run_id)
     runner = app.ledger.batches.batch(known.batch_id).runner_id if known is not None else None
     if runner is not None:
         return app.ledger.leases.is_dead(runner)

@@ -114,7 +114,7 @@ def _tell(context: OpExecutionContext, run: OpenRun | None, outcome: Outcome, pr
 
 
 def _open(context: OpExecutionContext, app: App, topology: Topology) -> OpenRun:
-    first = app.ledger.batches.run(context.run_id) is None
+    first = app.ledger.runs.get(context.run_id) is None
     run = app.runner.open(
         topology,
         request_of(context.op_config),
@@ -131,7 +131,7 @@ def _give_up(context: OpExecutionContext, app: App, error: PenstockError) -> Non
     """Close the batch, unless the sensor launched it and shall decide: a stopped run is taken up again, and so is one
     whose pipeline was changed under it."""
     stopped = isinstance(error, Stopped)
-    known = app.ledger.batches.run(context.run_id)
+    known = app.ledger.runs.get(context.run_id)
     if known is not None:
         by_sensor = app.ledger.batches.batch(known.batch_id).kind != "whole"
         if not (by_sensor and (stopped or error.reason == "topology-changed")):

@@ -13,8 +13,8 @@ import orjson
 from penstock.errors import PenstockError, StageFailed, UsageError
 from penstock.ir import Origin, RawPayload
 from penstock.ir.codec import decode
-from penstock.ledger.batches import Run
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.runs import Run
 from penstock.pipelines.topology import Stage, Topology
 from penstock.resilience.guard import Guard
 from penstock.runner.gate import run_gate
@@ -100,7 +100,7 @@ class Runner:
         plan = self.plan(topology)
         run_id = run_id or uuid4().hex
         root_run_id = root_run_id or run_id
-        known = self._ledger.batches.run(run_id)
+        known = self._ledger.runs.get(run_id)
         if known is not None:
             if known.digest != plan.digest:
                 raise StageFailed(
@@ -109,11 +109,11 @@ class Runner:
                     reason="topology-changed",
                     next_step="re-execute the run: it takes the pipeline as it is now, and redoes only what changed",
                 )
-            self._ledger.batches.taken_by(known.batch_id, self.session.runner)
+            self._ledger.runs.taken_by(known.batch_id, self.session.runner)
             scope = self._scope(known.batch_id)
             return OpenRun(run_id, replace(scope, again=run_id != known.root_run_id), plan)
         self.session.reap()
-        before = self._ledger.batches.root_run(root_run_id)
+        before = self._ledger.runs.newest(root_run_id)
         if before is not None:
             return self._reopen(topology, plan, before, run_id, root_run_id)
         if request.batch is not None:
@@ -213,7 +213,10 @@ class Runner:
         observer: Observer | None = None,
         stop: Callable[[], None] = never,
     ) -> RunReport:
-        """All stages in turn, without Dagster. Raises UsageError and Stopped; failures are in the report."""
+        """All stages in turn, without Dagster.
+
+        A stage that gives up ends the run, and the report says so. Raises Stopped, StorageFull, UsageError and so on.
+        """
         run = self.open(topology, request)
         reports: list[StageReport] = []
         closed: set[str] = set()
@@ -226,7 +229,7 @@ class Runner:
             except StageFailed as error:
                 reports.append(error.report)  # type: ignore[attr-defined]
                 return self.finish(run, reports, error)
-            except UsageError as error:
+            except PenstockError as error:
                 self.finish(run, reports, error)
                 raise
             if stage.gate is not None and reports[-1].before == 0:
@@ -290,7 +293,7 @@ class Runner:
 
     def _record(self, plan: Plan, run_id: str, root_run_id: str, batch: int, notes: tuple[str, ...]) -> None:
         run = Run(run_id, root_run_id, batch, plan.topology.name, plan.digest, plan.summary(), "\n".join(notes) or None)
-        self._ledger.batches.open_run(run, self.session.runner)
+        self._ledger.runs.open(run, self.session.runner)
 
     def _scope(self, number: int) -> Scope:
         batch = self._ledger.batches.batch(number)

@@ -37,7 +37,8 @@ class Files:
 
     A payload's `source_id` is the identifier its record states (NCT id, OpenAlex id, label set id, PMCID, DOI, PMID),
     else its file's path below the folder given (see `walk.roots`), with `#n` for the n-th record (from 0) of a file of
-    many. `origin.key` is that path always, `origin.version` size and modification time, `origin.offset` where the
+    many. `origin.key` is that path and `#n` always, so that a file keeps its place when it turns from something
+    unreadable into a record, or back; `origin.version` is size and modification time, `origin.offset` where the
     record begins in the file (or, for what is packed, in the unpacked `origin.member`); None: the file as a whole.
 
     A record of more than `max_bytes` is listed as "too-large", without ever being in memory.
@@ -62,10 +63,8 @@ class Files:
         path = _path(origin.uri)
         if not os.path.lexists(path):
             return None
-        name, number = origin.key, 0
-        if origin.offset is not None:
-            name, _, ordinal = name.rpartition("#")
-            number = int(ordinal) if ordinal.isdecimal() else 0
+        name, _, ordinal = origin.key.rpartition("#")
+        number = int(ordinal) if ordinal.isdecimal() else 0
         name = name.removesuffix(f"!{origin.member}") if origin.member is not None else name
         for payload in self._payloads(Place(path, "", tuple(name.split("/")))):
             if payload.origin.member == origin.member:
@@ -126,12 +125,12 @@ class _Cursor:
 
 def _payload(place: Place, version: str, ordinal: int, found: Found) -> RawPayload:
     name = place.name or os.path.basename(place.path)
-    key = f"{name}!{found.member}" if found.member is not None else name
-    if found.offset is not None:
-        key = f"{key}#{found.number}"
+    inside = f"{name}!{found.member}" if found.member is not None else name
+    whole = found.offset is None
+    key = f"{inside}#{0 if whole else found.number}"
     return RawPayload(
         source=Files.name,
-        source_id=found.source_id or key,
+        source_id=found.source_id or (inside if whole else key),
         kind=found.kind,
         media_type=found.media_type,
         origin=Origin(

@@ -59,7 +59,7 @@ class CheckedOpenAIEmbedder(OpenAIDocumentEmbedder):
         return body
 
     def _request(self, texts: list[str], encoding: Literal["base64", "float"]) -> bytes:
-        assert self.client is not None  # noqa: S101 - warmed up
+        assert self.client is not None
         extra: dict[str, Any] = {} if self.dimensions is None else {"dimensions": self.dimensions}
         create = self.client.embeddings.with_raw_response.create
         return create(model=self.model, input=texts, encoding_format=encoding, **extra).http_response.content

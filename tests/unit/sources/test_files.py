@@ -42,7 +42,7 @@ class TestIdentity:
         path.write_bytes(b"\n" + json.dumps(study(1)).encode() + b"\n")
         [payload] = listed(tmp_path)
         assert payload.content == path.read_bytes()
-        assert (payload.source_id, payload.origin.key, payload.origin.offset) == ("NCT00000001", "s.json", None)
+        assert (payload.source_id, payload.origin.key, payload.origin.offset) == ("NCT00000001", "s.json#0", None)
         assert payload.origin.version == f"{path.stat().st_size}-{path.stat().st_mtime_ns}"
 
     def test_each_record_of_many_says_where_its_bytes_are(self, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ class TestPacked:
         assert [(p.source_id, p.origin.key) for p in found] == [
             ("NCT00000001", "all.zip!one.json#0"),
             ("NCT00000002", "all.zip!one.json#1"),
-            ("all.zip!sub/note.md", "all.zip!sub/note.md"),
+            ("all.zip!sub/note.md", "all.zip!sub/note.md#0"),
         ]
         assert all(bytes_at(payload) == payload.content for payload in found)
 
