@@ -166,8 +166,14 @@ class Child:
 
     def until_stopped(self) -> None:
         """Until the process has stopped itself."""
-        state = Path(f"/proc/{self.pid}/stat")
-        until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "the process stops itself")
+        stat = Path(f"/proc/{self.pid}/stat")
+
+        def stopped() -> bool:
+            state = stat.read_text().rpartition(")")[2].split()[0]
+            assert state != "Z", f"it came to its end instead: {self.result()}"
+            return state == "T"
+
+        until(stopped, "the process stops itself")
 
 
 class Warm:
