@@ -36,6 +36,7 @@ EmbedStage.bench = benchmarks.workload:HashEmbedder
 IndexStage.bench = benchmarks.workload:PlainTable
 """
 LIMIT_MS = 1.0
+"""At most: printed beside the figure, not asserted."""
 ROUNDS = 3
 
 
@@ -116,8 +117,7 @@ def run(root: Path, documents: int) -> None:
             best[name] = min(cpu, best.get(name, cpu))
     share = (best["with Dagster"] - best["bare runner"]) * 1000 / documents
     ratio = best["with Dagster"] / best["bare runner"]
-    print(f"Dagster's share: {share:.3f} ms a document; {ratio:.2f} × the bare runner")
-
+    print(f"Dagster's share: {share:.3f} ms a document (at most {LIMIT_MS}); {ratio:.2f} × the bare runner")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What real services and people sent, whole and damaged, through `penstock run`: searchable, or refused for a reason."""
+"""What real services and people sent, whole and damaged, by `penstock run`: searchable, or refused for a reason."""
 
 from __future__ import annotations
 

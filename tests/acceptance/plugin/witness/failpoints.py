@@ -55,13 +55,13 @@ def arm() -> None:
 
 
 def _watched(
-    transaction: Callable[[Any], AbstractContextManager[Any]], at: Callable[[str, str], None]
-) -> Callable[[Any], AbstractContextManager[Any]]:
+    transaction: Callable[..., AbstractContextManager[Any]], at: Callable[[str, str], None]
+) -> Callable[..., AbstractContextManager[Any]]:
     @contextmanager
-    def watched(self: Any) -> Iterator[Any]:
+    def watched(*arguments: Any, **options: Any) -> Iterator[Any]:
         place = _place()
         at("enter", place)
-        with transaction(self) as connection:
+        with transaction(*arguments, **options) as connection:
             yield connection
             at("before", place)
         at("after", place)
