@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from graph_knowledge import Item, proof, says
 from sqlalchemy import insert
 
+from graph_knowledge import Item, proof, says
 from penstock.errors import NotFound
 from penstock.ir import Claim, Entity, Evidence, Identifier, Knowledge, Locator, StageContext
 from penstock.ledger.database import Database

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from json_cases import (
     assert_leads_back,
     assert_survives,
@@ -15,7 +16,6 @@ from json_cases import (
     real,
     truncations,
 )
-
 from penstock.errors import BadInput
 
 KIND = "clinicaltrials-study"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from json_cases import assert_leads_back, assert_survives, drifted, kept, parse, readable, real, truncations
 
+from json_cases import assert_leads_back, assert_survives, drifted, kept, parse, readable, real, truncations
 from penstock.errors import BadInput
 
 KIND = "openalex-work"
