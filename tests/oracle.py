@@ -215,7 +215,7 @@ def one_terminal_event(s: Stores, stores_used: int = 1) -> Iterator[str]:
 
 
 def no_stale_write(s: Stores) -> Iterator[str]:
-    """I3: what a sink holds was written under the token with which the ledger's stage ended."""
+    """I3: what a sink holds was written under the token of the receipt with which the ledger's stage ended."""
     held = {sink: s.standing(sink) for sink in SINKS.values()}
     for (job, stage), state in s.states.items():
         sink = s.sink(state)
@@ -227,8 +227,10 @@ def no_stale_write(s: Stores) -> Iterator[str]:
             yield f"I3: {doc_id} is done at {stage}, and the {sink} does not have it"
         elif standing.generation < generation:
             yield f"I3: {doc_id} is done at {stage} in generation {generation}, the {sink} has {standing.generation}"
-        elif standing.generation == generation and standing.token != state.token:
-            yield f"I3: {doc_id} is done at {stage} under token {state.token}, the {sink} has {standing.token}"
+        elif standing.generation == generation:
+            receipt = json.loads(s.outputs[s.jobs[job].document_id, state.output].body)
+            if standing.token != receipt["token"]:
+                yield f"I3: {doc_id} is done at {stage} under token {receipt['token']}, the {sink} has {standing.token}"
 
 
 def nothing_lost(s: Stores, pending: int = 0) -> Iterator[str]:

@@ -390,7 +390,14 @@ def _left_behind(tenant: str, pipeline: str | None) -> Select[int, str]:
     over = (
         select(batch_jobs.c.job_id)
         .join(batches, batches.c.id == batch_jobs.c.batch_id)
-        .where(batch_jobs.c.job_id == jobs.c.id, batches.c.status.in_(("failed", "partial")))
+        .outerjoin(runners, runners.c.id == batches.c.runner_id)
+        .where(
+            batch_jobs.c.job_id == jobs.c.id,
+            or_(
+                batches.c.status.in_(("failed", "partial")),
+                and_(batches.c.kind == "whole", batches.c.status == "started", runners.c.ended_at.is_not(None)),
+            ),
+        )
     )
     query = (
         select(jobs.c.id, jobs.c.pipeline)

@@ -29,7 +29,8 @@ class StageKey:
 @dataclass(slots=True)
 class Claim:
     """One document's turn at one stage. `token` is 0 until claimed, then the fence. `again`: it is done, but the
-    store it was done for is no more."""
+    store it was done for is no more. `order` rises with each claim of the whole ledger: what a sink compares, since
+    stages of other names and jobs of other pipelines write the same document."""
 
     job_id: int
     document_id: int
@@ -44,6 +45,7 @@ class Claim:
     lost: int
     attempts: int
     again: bool = False
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from penstock.ledger.schema import (
     dead_letters,
     documents,
     jobs,
+    outbox,
     stage_states,
 )
 from penstock.ledger.turns import OPEN, Claim, Committed, Done, Failed, StageKey, Stored, next_group
@@ -130,8 +131,10 @@ class Work:
             rounds = self._reopen(connection, [c for c in together if c.again or c.job_status == "done"])
             if record(connection, now, "started", stage.name, together) != len(together):
                 raise _Fence
+            order = int(connection.execute(select(func.coalesce(func.max(outbox.c.id), 0))).scalar_one())
         for c in together:
             c.token += 1
+            c.order = order
             c.round, c.again = rounds.get(c.job_id, c.round), False
         return together
 
@@ -224,6 +227,26 @@ class Work:
         with self._db.write() as connection:
             lock_jobs(connection, jobs.c.id.in_([c.job_id for c in claims]))
             connection.execute(statement, [{"b_job": c.job_id, "b_token": c.token} for c in claims])
+
+    def settle(self, batch: int, stages: Sequence[str]) -> None:
+        """Jobs of a batch that have all of these stages behind them are done, also when no stage was left to say so."""
+        finished = (
+            select(func.count())
+            .where(
+                stage_states.c.job_id == jobs.c.id,
+                stage_states.c.status == "done",
+                stage_states.c.stage.in_(stages),
+            )
+            .scalar_subquery()
+        )
+        mine = jobs.c.id.in_(select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == batch))
+        ready = and_(mine, jobs.c.status == "pending", finished == len(stages))
+        with self._db.read() as connection:
+            if connection.execute(select(jobs.c.id).where(ready).limit(1)).first() is None:
+                return
+        with self._db.write() as connection:
+            lock_jobs(connection, ready)
+            connection.execute(update(jobs).where(ready).values(status="done", updated_at=clock(connection)))
 
     def busy(self, batch: int, stages: Sequence[str]) -> int:
         """How many documents of a batch somebody is at right now, at one of these stages."""

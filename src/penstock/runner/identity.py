@@ -76,6 +76,7 @@ def flow_hashes(topology: Topology, definitions: Mapping[str, str]) -> dict[str,
 
 
 def fingerprint_of(topology: Topology, hashes: Mapping[str, str]) -> str:
-    """One hash for everything that reaches a sink; without a sink, for everything that nothing follows."""
-    sinks = [s.name for s in topology.stages if s.contract is not None and s.contract.sink]
-    return digest(sorted(hashes[name] for name in sinks or [leaf.name for leaf in topology.leaves]))
+    """One hash for everything that reaches a sink, or a stage that nothing follows."""
+    ends = {s.name for s in topology.stages if s.contract is not None and s.contract.sink}
+    ends |= {leaf.name for leaf in topology.leaves}
+    return digest(sorted(hashes[name] for name in ends))

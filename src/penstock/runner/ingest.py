@@ -69,6 +69,8 @@ class Ingest:
             self._batches.relist(scope.submission)
         while (submission := self._batches.submission(scope.submission)).status in ("new", "listing"):
             listing = self._batches.lease_listing(submission.id, self._session.runner)
+            if listing is None and submission.batch_size and self._batches.size(scope.batch) >= submission.batch_size:
+                break  # this slice is cut; whoever lists goes on with the next ones, side by side
             if listing is None:
                 stop()
                 self._session.reap()

@@ -25,6 +25,9 @@ from penstock.runner.session import Session
 from penstock.runner.stage import Limits, StageLoop
 from penstock.stores.artifacts import ArtifactStore
 
+REFETCH = 500
+"""Failed documents that a re-execution reads again one by one; for more, list the source again (re-execute all)."""
+
 
 class Refetcher(Protocol):
     """A source that can read one place again."""
@@ -192,9 +195,13 @@ class Runner:
 
     def finish(self, run: OpenRun, stages: list[StageReport], error: PenstockError | None = None) -> RunReport:
         """Close the run's batch and say how it ended."""
+        self._ledger.work.settle(run.scope.batch, list(run.plan.stages))
         statuses = self._ledger.reports.statuses(run.scope.batch)
         lost = statuses.get("dead", 0) + statuses.get("failed", 0)
         unfinished = lost + statuses.get("pending", 0)
+        if error is None and statuses.get("dead") and run.plan.topology.on_dead_letter == "fail":
+            forbidden = f"{statuses['dead']} dead letters, and the pipeline says on_dead_letter: fail"
+            error = StageFailed(forbidden, reason="dead-letters")
         outcome = "failed" if error is not None else "partial" if unfinished else "complete"
         self._ledger.batches.close(run.scope.batch, outcome, error.message if error else "")
         return RunReport(
@@ -271,7 +278,8 @@ class Runner:
         listing = next((p for p in plan.stages.values() if p.stage.contract and p.contract.arity == "listing"), None)
         if listing is None:
             return
-        for source_name, _, row, content in self._ledger.reports.lost_documents(scope.batch):
+        lost = self._ledger.reports.lost_documents(scope.batch)
+        for source_name, _, row, content in lost[:REFETCH]:
             source = self._sources.get(source_name)
             stored = self._ledger.work.existing("RawPayload", [(row, content)]).values()
             heads = self._ledger.work.bodies(stored).values()

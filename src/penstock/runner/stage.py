@@ -92,6 +92,7 @@ class StageLoop:
         Raises StageFailed (outage) when the service is away: what was tried has failed, the rest stays pending.
         """
         while True:
+            busy = self._work.busy(self._scope.batch, self._awaited)  # first: who commits meanwhile is found below
             progressed = False
             after = 0
             while page := self._work.candidates(self._scope.batch, self._key, after):
@@ -105,7 +106,7 @@ class StageLoop:
                         progressed = True
                         self._process(group)
             if not progressed:
-                if not self._work.busy(self._scope.batch, self._awaited):
+                if not busy:
                     return
                 self._stop()
                 self._session.reap()
@@ -138,7 +139,7 @@ class StageLoop:
                 claim.tenant,
                 claim.doc_id,
                 claim.correlation_id,
-                {"generation": claim.generation, "token": claim.token, "pipeline": self._plan.topology.name},
+                {"generation": claim.generation, "token": claim.order, "pipeline": self._plan.topology.name},
             )
             tasks.append(_Task(claim, context, self._output_key(claim, sources), sources))
         if self._planned.contract.sink:
@@ -344,7 +345,7 @@ class StageLoop:
         inputs = sorted((field, stored.hash.hex()) for field, stored in sources.items())
         parts: list[object] = [claim.tenant, claim.doc_id, self._planned.hash, inputs]
         if self._planned.contract.sink:
-            parts += [claim.generation, claim.token, self._key.store]
+            parts += [claim.generation, claim.order, self._key.store]
         return sha256(orjson.dumps(parts)).digest()
 
     def _body(self, stored: Stored, body: bytes | None) -> bytes:

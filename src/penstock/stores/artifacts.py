@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from penstock.errors import NotFound, StorageFull, UsageError
+from penstock.errors import NotFound, StorageFull, StoreBusy, UsageError
 
 
 class ArtifactStore(Protocol):
@@ -70,7 +72,9 @@ class FileArtifacts:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 free = shutil.disk_usage(self._root).free >> 20
                 raise StorageFull(f"no room for {len(data)} bytes at {path}: {free} MiB free") from error
-            raise
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise UsageError(f"the artifact store at {self._root} can't be written: {error.strerror}") from error
+            raise StoreBusy(f"the artifact store at {self._root}: {error}") from error
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -98,16 +102,28 @@ class RemoteArtifacts:
     def put(self, data: bytes) -> str:
         digest = sha256(data).hexdigest()
         path = f"{self._root}/{digest[:2]}/{digest}"
-        if not self._fs.exists(path):
-            self._fs.makedirs(f"{self._root}/{digest[:2]}", exist_ok=True)
-            self._fs.pipe_file(path, data)
+        with self._faults():
+            if not self._fs.exists(path):
+                self._fs.makedirs(f"{self._root}/{digest[:2]}", exist_ok=True)
+                self._fs.pipe_file(path, data)
         return digest
 
     def get(self, digest: str) -> bytes:
+        with self._faults():
+            try:
+                return bytes(self._fs.cat_file(f"{self._root}/{digest[:2]}/{digest}"))
+            except FileNotFoundError:
+                raise NotFound(f"no artifact {digest} in {self._root}") from None
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Each file system has errors of its own; whatever they are, no document is to blame for them."""
         try:
-            return bytes(self._fs.cat_file(f"{self._root}/{digest[:2]}/{digest}"))
-        except FileNotFoundError:
-            raise NotFound(f"no artifact {digest} in {self._root}") from None
+            yield
+        except NotFound:
+            raise
+        except Exception as error:
+            raise StoreBusy(f"the artifact store at {self._root}: {type(error).__name__}: {error}") from error
 
 
 def open_artifacts(location: str) -> ArtifactStore:
