@@ -51,6 +51,7 @@ def retry(
         wanted = reader.doc_ids(owner, documents or [])
         if not submit:
             _check_usable(app, reader.pipelines(owner, RETRYABLE), pipeline)
+        app.ledger.leases.reap()  # what a killed run held is then known to be left behind
         made = app.ledger.batches.retry(
             tenant=owner, queued=submit, pipeline=pipeline, reason=reason, status=status, doc_ids=wanted
         )

@@ -346,7 +346,10 @@ class Batches:
         with self._db.read() as connection:
             rows = connection.execute(
                 select(*_BATCH, batches.c.run_id).where(
-                    batches.c.status == "started", batches.c.kind != "whole", batches.c.run_id.is_not(None)
+                    batches.c.status == "started",
+                    batches.c.kind != "whole",
+                    batches.c.attempt > 0,  # launched by a claim; a person's are their own business
+                    batches.c.run_id.is_not(None),
                 )
             )
             return [(Batch(*row[:-1]), row[-1]) for row in rows]
@@ -395,7 +398,11 @@ def _left_behind(tenant: str, pipeline: str | None) -> Select[int, str]:
             batch_jobs.c.job_id == jobs.c.id,
             or_(
                 batches.c.status.in_(("failed", "partial")),
-                and_(batches.c.kind == "whole", batches.c.status == "started", runners.c.ended_at.is_not(None)),
+                and_(
+                    batches.c.kind == "whole",
+                    batches.c.status == "started",
+                    or_(batches.c.runner_id.is_(None), runners.c.ended_at.is_not(None)),
+                ),
             ),
         )
     )

@@ -192,10 +192,9 @@ class Intake:
                     kinds[doc.id] = r.kind
                 risen.append(doc)
         taken.new, taken.changed = len(fresh), len(risen)
+        left = self._held_by(connection, route, group) - {d.id for d in known.values()}
         self._store(connection, now, route, known, group)
-        self._forsake(
-            connection, now, {places[r.origin][1] for r in group if r.origin in places} - {d.id for d in known.values()}
-        )
+        self._forsake(connection, now, left)
         if risen:
             self._raise_generation(connection, now, route, risen)
         if kinds:
@@ -303,6 +302,16 @@ class Intake:
                 for r in group
             ],
         )
+
+    def _held_by(self, connection: Connection, route: Route, group: Sequence[Record]) -> set[int]:
+        """The documents that these very places (of one name and one address) gave last time."""
+        query = select(origins.c.key, origins.c.uri, origins.c.document_id).where(
+            origins.c.tenant == route.tenant,
+            origins.c.source == route.source,
+            origins.c.key.in_([r.origin for r in group]),
+        )
+        here = {(r.origin, r.uri) for r in group}
+        return {row[2] for row in connection.execute(query) if (row[0], row[1]) in here}
 
     def _forsake(self, connection: Connection, now: int, left: set[int]) -> None:
         """A failed document whose only place now holds another document has been mended under another name."""

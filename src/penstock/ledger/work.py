@@ -103,7 +103,7 @@ class Work:
             return []
         rows = [{"job_id": c.job_id, "token": c.token + 1} for c in together]
         insert = self._db.insert(stage_states)
-        with self._db.write(durable=False) as connection:
+        with self._db.write(durable=stage.store is not None) as connection:
             lock_jobs(connection, jobs.c.id.in_([c.job_id for c in together]))
             now = clock(connection)
             fresh = {

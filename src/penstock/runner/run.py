@@ -188,6 +188,7 @@ class Runner:
 
         None while documents of the batch are still on their way, or when another stage of the run has closed it.
         """
+        self._ledger.work.settle(run.scope.batch, list(run.plan.stages))
         open_still = self._ledger.batches.batch(run.scope.batch).status == "started"
         if not open_still or self._ledger.reports.statuses(run.scope.batch).get("pending"):
             return None
