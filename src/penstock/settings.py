@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock.errors import UsageError
@@ -32,10 +32,10 @@ class Settings(BaseSettings):
     embed_model: str = ""
     embed_api_key: SecretStr | None = None
 
-    lease_seconds: float = 60.0
-    group_size: int = 64
-    group_seconds: float = 1.0
-    max_payload_mb: float = 64.0
+    lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    group_size: int = Field(default=64, ge=1, le=10_000)
+    group_seconds: float = Field(default=1.0, gt=0, le=3600)
+    max_payload_mb: float = Field(default=64.0, gt=0, le=65_536)
     """Larger records are dead-lettered as too-large."""
 
     @property

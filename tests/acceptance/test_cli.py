@@ -97,3 +97,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(root: Path, tmp_path: Path) -
         told = writer.stderr.read()
     assert b"Traceback" not in told
     assert b"this is a bug" not in told
+
+
+def test_an_empty_path_is_a_variable_that_was_not_set_and_not_the_current_folder(tmp_path: Path, root: Path) -> None:
+    command = [sys.executable, "-c", "from penstock.cli import main; main()", "run", "auto", ""]
+    environment = os.environ | {"PENSTOCK_HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "empty" in done.stderr

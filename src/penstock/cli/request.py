@@ -59,6 +59,8 @@ def source_query(source: str, paths: Sequence[str], options: Sequence[str]) -> d
         query |= _json_object(option) if option.lstrip().startswith("{") else _assignment(option, query)
     if paths and source != FILES:
         raise UsageError(f"paths are for the source {FILES!r}", next_step=f"ask {source!r} with --query NAME=VALUE")
+    if any(not path.strip() for path in paths):
+        raise UsageError("a path is empty", next_step="for the current folder say .")
     if paths:
         query["paths"] = [os.path.abspath(os.path.expanduser(path)) for path in paths]
     return query

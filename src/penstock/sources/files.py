@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from penstock.errors import UsageError
 from penstock.ir import Origin, RawPayload
@@ -21,12 +21,20 @@ from penstock.sources.extract import Extractor, Found
 from penstock.sources.walk import Parts, Place, Root, roots, walk
 
 
+def _named(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """An empty path would mean the current folder, and is more likely a variable that was not set."""
+    if any(not path.strip() for path in paths):
+        raise ValueError("a path is empty (for the current folder say .)")
+    return paths
+
+
 class FilesQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     paths: Annotated[
         tuple[str, ...],
         Field(min_length=1),
+        AfterValidator(_named),
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     ]
     """Files, folders (with all below them) and patterns (`*`, `?`, `[…]`, and `**` for any depth)."""
