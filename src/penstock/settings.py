@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -58,7 +57,3 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"PENSTOCK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise UsageError(f"settings: {wrong}") from None
-
-
-def in_ci() -> bool:
-    return bool(os.environ.get("CI"))
