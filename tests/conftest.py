@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("PENSTOCK_EMBEDDER", "endpoint")  # tests of what embeds say what they want
 ROOT = Path(__file__).resolve().parent.parent
 
 

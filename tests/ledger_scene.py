@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, select
 
 from penstock.errors import PenstockError
-from penstock.ledger.batches import Batch, Submission
+from penstock.ledger.batches import Batch
 from penstock.ledger.database import Database
-from penstock.ledger.intake import Listing, Record, Route, Taken
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.listing import Listing, Record, Route, Taken
 from penstock.ledger.schema import batch_jobs, jobs, outbox
+from penstock.ledger.submissions import Submission
 from penstock.ledger.work import Claim, Committed, Done, Failed, StageKey, Stored
 
 STAGES = ("ingest", "parse", "index", "tag")
@@ -56,7 +57,7 @@ class Scene:
 
     def submit(self, **changes: Any) -> tuple[Submission, Batch, bool]:
         asked = {"tenant": "default", "pipeline": "p", "source": "files", "request": "{}", **changes}
-        return self.ledger.batches.submit(**asked)
+        return self.ledger.submissions.submit(**asked)
 
     def batch(self) -> int:
         return self.submit()[1].id

@@ -33,7 +33,7 @@ from penstock.resilience.policy import CircuitBreakerPolicy, Policy
 from penstock.runner import Limits, Runner, RunReport, RunRequest
 from penstock.stages import contracts
 from penstock.stages.contracts import Indexable
-from penstock.stores.artifacts import MemoryArtifacts
+from penstock.stores.artifacts import ArtifactStore, MemoryArtifacts
 
 PIPELINE = """\
 version: "1.0"
@@ -174,7 +174,7 @@ class Bench:
     folder: Path
     world: World
     ledger: Ledger
-    artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
+    artifacts: ArtifactStore = field(default_factory=MemoryArtifacts)
     limits: Limits = field(default_factory=Limits)
     yaml: str = PIPELINE
     runners: list[Runner] = field(default_factory=list)

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from penstock.errors import StoreBusy, UsageError
+from penstock.ir.context import check_tenant
 from penstock.ledger.database import Database
 from penstock.ledger.graph import SqlGraph
 from penstock.ledger.ledger import Ledger
 from penstock.pipelines.catalogue import Implementation
 from penstock.pipelines.folder import PipelineSet, load_folder
+from penstock.pipelines.policies import read_policies
 from penstock.pipelines.topology import Stage
 from penstock.resilience.guard import Guard
+from penstock.resilience.limits import Limits, SharedLimits
 from penstock.resilience.policy import Policy
-from penstock.runner import Limits, Runner
+from penstock.runner import Limits as GroupLimits
+from penstock.runner import Runner
 from penstock.settings import Settings, load_settings
-from penstock.stages.embed import EmbeddingEndpoint
+from penstock.stages.embed import Embedding, EmbeddingEndpoint
 from penstock.stages.registry import EntryPointCatalogue
 from penstock.stores.artifacts import ArtifactStore, open_artifacts
 from penstock.stores.search_index import SqliteSearchIndex
+
+if TYPE_CHECKING:
+    from penstock.resilience.http import Http
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,47 @@ class App:
     def sources(self) -> Mapping[str, Any]:
         return _Sources(self)
 
-    @cached_property
-    def embedding(self) -> EmbeddingEndpoint | None:
-        """The configured endpoint; None: keyword search only."""
+    @property
+    def own_places(self) -> list[Path]:
+        """Files and folders that hold ledger, index and artifacts, there or not: no source may open any of them."""
         s = self.settings
-        return EmbeddingEndpoint(s.embed_url, s.embed_model, s.embed_api_key) if s.embed_url else None
+        folders = [
+            s.home,
+            *(Path(path) for path in [s.artifacts_location.removeprefix("file://")] if "://" not in path),
+        ]
+        files = [path for path in (Database(s.ledger_url).path, s.index_location) if path is not None]
+        return folders + [Path(f"{path}{ending}") for path in files for ending in ("", "-wal", "-shm", "-journal")]
+
+    def sources_under(self, policy: Policy, limits: Limits) -> Mapping[str, Any]:
+        """The sources, their requests guarded by this policy."""
+        return _Sources(self, policy, "probe", limits)
+
+    @cached_property
+    def policies(self) -> Mapping[str, Policy]:
+        """Those of resilience.yaml that hold."""
+        return read_policies(self.settings.config / "resilience.yaml", Policy)[0]
+
+    @cached_property
+    def limits(self) -> SharedLimits:
+        """How fast services may be called, by all processes of this ledger together."""
+        limits = SharedLimits(lambda: self.ledger.rates)
+        self.closing.callback(limits.close)
+        return limits
+
+    def http(self, policy: Policy, name: str, *, limits: Limits | None = None, **options: Any) -> Http:
+        """A guarded client, closed with the application."""
+        from penstock.resilience.http import Http
+
+        http = Http(policy, name, limits=limits or self.limits, **options)
+        self.closing.callback(http.close)
+        return http
+
+    @cached_property
+    def embedding(self) -> Embedding:
+        """What there is to embed with, where a pipeline names nothing."""
+        s = self.settings
+        endpoint = EmbeddingEndpoint(s.embed_url, s.embed_model, s.embed_api_key) if s.embed_url else None
+        return Embedding(s.home / "models", endpoint, s.embedder)
 
     @cached_property
     def runner(self) -> Runner:
@@ -76,7 +121,7 @@ class App:
             build=self.build,
             guard=self.guard,
             sources=self.sources,
-            limits=Limits(self.settings.group_size, self.settings.group_seconds),
+            limits=GroupLimits(self.settings.group_size, self.settings.group_seconds),
             lease_seconds=self.settings.lease_seconds,
         )
 
@@ -93,21 +138,32 @@ class App:
         return None if "http" in needs else Guard(stage.policy, stage.name)
 
     def close(self) -> None:
+        """Close each thing that was made, whatever becomes of the others.
+
+        A ledger that is away keeps its leases until they lapse; what made it be noticed is for others to tell.
+        """
         made = self.__dict__
-        if "runner" in made:
-            self.runner.close()
-        self.closing.close()
-        if "index" in made:
-            self.index.close()
-        if "ledger" in made:
-            self.ledger.database.close()
+        with suppress(StoreBusy), ExitStack() as last_first:
+            if "ledger" in made:
+                last_first.callback(self.ledger.database.close)
+            if "index" in made:
+                last_first.callback(self.index.close)
+            last_first.callback(self.closing.close)
+            if "runner" in made:
+                last_first.callback(self.runner.close)
 
 
 class _Sources(Mapping[str, Any]):
-    """Source name → source, each made when asked for."""
+    """Source name → source, each made when asked for.
 
-    def __init__(self, app: App) -> None:
+    `policy` and its name: what its requests are guarded by; None: what the source itself asks for.
+    """
+
+    def __init__(
+        self, app: App, policy: Policy | None = None, policy_name: str = "", limits: Limits | None = None
+    ) -> None:
         self._app = app
+        self._policy, self._policy_name, self._limits = policy, policy_name, limits
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
@@ -115,7 +171,9 @@ class _Sources(Mapping[str, Any]):
             raise KeyError(name)
         if name not in self._made:
             limit = int(self._app.settings.max_payload_mb * (1 << 20))
-            self._made[name] = self._app.catalogue.source(name)(max_bytes=limit)
+            found = self._app.catalogue.source(name)
+            services = {need: self._service(found, need) for need in getattr(found, "needs", ())}
+            self._made[name] = found(max_bytes=limit, **services)
         return self._made[name]
 
     def __iter__(self) -> Any:
@@ -123,6 +181,27 @@ class _Sources(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._app.catalogue.sources)
+
+    def _service(self, found: Any, need: str) -> object:
+        if need == "skip":
+            return self._app.own_places
+        if need == "http":
+            return self._http(found)
+        if need in ("url", "key", "updates"):
+            return getattr(self._app.settings, f"{found.SERVICE.lower()}_{need}")
+        raise UsageError(f"source {found.name!r} needs {need!r}, which there is not", next_step="correct its `needs`")
+
+    def _http(self, found: Any) -> Http:
+        policy, name = self._policy, self._policy_name
+        if policy is None:
+            name = getattr(found, "policy", "default")
+            policy = self._app.policies.get(name) or Policy(rate_limit_per_second=5.0)
+            slowest = min(
+                filter(None, (policy.rate_limit_per_second, getattr(found, "per_second", None))), default=None
+            )
+            policy = policy.model_copy(update={"rate_limit_per_second": slowest})
+        url = str(self._service(found, "url")) if "url" in found.needs else ""
+        return self._app.http(policy, name, origins=[url] if url else [], limits=self._limits)
 
 
 class _Services(Mapping[str, object]):
@@ -136,6 +215,8 @@ class _Services(Mapping[str, object]):
     def __getitem__(self, name: str) -> object:
         if name == "http":
             return self._http()
+        if name == "sources":
+            return self._sources()
         if name in self.NAMES:
             return getattr(self._app, name)
         raise KeyError(name)
@@ -146,26 +227,36 @@ class _Services(Mapping[str, object]):
     def __len__(self) -> int:
         return len(self.NAMES)
 
+    def _sources(self) -> _Sources:
+        """Under the stage's policy, where that is not just the default one."""
+        stage = self._stage
+        assert isinstance(stage.policy, Policy)
+        return (
+            _Sources(self._app)
+            if stage.policy_name == "default"
+            else _Sources(self._app, stage.policy, stage.policy_name)
+        )
+
     def _http(self) -> object:
         """Guarded by the stage's policy. Only what the operator named for this stage may be at a private address."""
-        from penstock.resilience.http import MAX_BYTES, Http
+        from penstock.resilience.http import MAX_BYTES
 
         stage = self._stage
         assert isinstance(stage.policy, Policy)
         embeds = stage.type == "EmbedStage"
         named = (self._app.settings.embed_url if embeds else "", str(getattr(stage.options, "url", "") or ""))
         most = getattr(stage.options, "max_mb", None)
-        http = Http(
+        return self._app.http(
             stage.policy,
             stage.policy_name or stage.name,
             origins=[url for url in named if url],
             retry_posts=embeds,
             max_bytes=int(most * (1 << 20)) if isinstance(most, int | float) else MAX_BYTES,
         )
-        self._app.closing.callback(http.close)
-        return http
 
 
 def open_app(**overrides: object) -> App:
-    """The application of this process's environment."""
-    return App(load_settings(**overrides))
+    """The application of this process's environment. Raises UsageError for a setting that can't be."""
+    settings = load_settings(**overrides)
+    check_tenant(settings.tenant)
+    return App(settings)

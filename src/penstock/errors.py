@@ -14,6 +14,7 @@
     │   ├── AttemptTimeout         one attempt took longer than timeout_seconds, or all of them deadline_seconds
     │   ├── CircuitOpen            not tried: too many faults in a row
     │   └── StoreBusy              a database or index that is locked or away
+    ├── ArtifactLost               what was stored is gone, or its bytes are others: it is made or read again
     ├── Fenced                     someone else holds the lease now: drop the work, it is theirs
     ├── StorageFull                no room for what must be kept
     ├── StageFailed                a stage gave up: an outage, nothing got through, or dead letters were forbidden
@@ -142,6 +143,11 @@ class CircuitOpen(TransientError):
 
 class StoreBusy(TransientError):
     reason = "store-busy"
+
+
+class ArtifactLost(PenstockError):
+    reason = "artifact-lost"
+    next_step = "run the same again: what can be made again is"
 
 
 class Fenced(PenstockError):

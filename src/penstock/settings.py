@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,10 +27,22 @@ class Settings(BaseSettings):
     """The search index file; empty: in `home`."""
     tenant: str = "default"
 
+    embedder: Literal["auto", "endpoint", "fastembed", "minilm", "none"] = "auto"
+    """What embeds where a pipeline names nothing. auto: the first there is, in this order; endpoint: a configured one,
+    else nothing. An index stays with what its first vectors were made by."""
     embed_url: str = ""
-    """Base URL of an OpenAI-compatible endpoint (…/v1); empty: no vectors, keyword search only."""
+    """Base URL of an OpenAI-compatible endpoint (…/v1)."""
     embed_model: str = ""
     embed_api_key: SecretStr | None = None
+
+    clinicaltrials_url: str = ""
+    """Base URL of ClinicalTrials.gov's API; empty: the public one. Here and below a URL may be at a private address."""
+    openalex_url: str = ""
+    openalex_key: SecretStr | None = None
+    openalex_updates: bool = False
+    """Whether the key's plan may ask for what was updated since a day: then a listing is repeated for changes only."""
+    openfda_url: str = ""
+    openfda_key: SecretStr | None = None
 
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     group_size: int = Field(default=64, ge=1, le=10_000)

@@ -43,7 +43,7 @@ def app(stack: Stack) -> Iterator[App]:
 def submit(app: App, pipeline: str, folder: Path, size: int) -> int:
     """What `penstock submit` does; the submission's first batch."""
     request = json.dumps({"paths": [str(folder)]})
-    _, batch, _ = app.ledger.batches.submit(
+    _, batch, _ = app.ledger.submissions.submit(
         tenant="default", pipeline=pipeline, source="files", request=request, batch_size=size, queued=True
     )
     return batch.id

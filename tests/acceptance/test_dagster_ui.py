@@ -142,7 +142,7 @@ def test_a_person_launches_watches_mends_and_re_executes(browser: Browser, stack
     (late / "note.md").touch()
     failed = browser.launch("late")
     page.get_by_text("RUN_FAILURE").wait_for()
-    assert stack.failure(failed).startswith("parse: not one of 1 documents got through; the first, note.md")
+    assert stack.failure(failed).startswith(f"parse: not one of 1 document got through; the first, {late}/note.md")
     shutil.copy(ROOT / "examples/notes/sick-day-rules.md", late / "note.md")
     mended = browser.re_execute()
     page.get_by_text("RUN_SUCCESS").wait_for()

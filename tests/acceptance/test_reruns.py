@@ -106,6 +106,39 @@ def test_a_deleted_index_is_rebuilt_by_the_next_run_without_parsing(house: House
     expect_sound(house, stores_used=2)
 
 
+def test_a_run_of_other_documents_rebuilds_the_deleted_index_too(house: House, documents: Path, tmp_path: Path) -> None:
+    assert house.run(documents).status == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "note.md").write_text("# A note\n\nMetformin once more.\n")
+    for file in house.home.glob("index.db*"):
+        file.unlink()
+    house.forget()
+    ran = house.run(other)
+    assert ran.status == 0
+    assert any("30 documents come to index once more" in note for note in ran.report["notes"])
+    assert len({doc for doc, _, _ in texts(house)}) == 31
+    expect_sound(house, stores_used=2)
+    house.forget()
+    assert house.run(other).report["nothing_to_do"]
+
+
+def test_a_renamed_pipeline_goes_on_with_what_the_old_one_had(house: House, documents: Path) -> None:
+    (documents / "torn.json").write_text('{"protocolSection": {')
+    assert house.run(documents).status == 3
+    before = texts(house)
+    house.forget()
+    yaml = house.folder / "config/pipelines/counted.yaml"
+    (yaml.parent / "renamed.yaml").write_text(yaml.read_text().replace("name: counted", "name: renamed"))
+    yaml.unlink()
+    ran = house.penstock("run", "renamed", str(documents), "--json")
+    assert ran.status == 3
+    assert ran.report["statuses"] == {"done": 30, "dead": 1}
+    assert not {stage for stage, _ in house.worked()} - {"parse"}, "only what was dead is tried"
+    assert texts(house) == before
+    assert json.loads(house.penstock("retry", "--json").out)[0]["pipeline"] == "renamed"
+
+
 def test_a_pipeline_edited_between_two_runs_redoes_only_what_the_edit_touches(house: House, documents: Path) -> None:
     assert house.run(documents).status == 0
     house.forget()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+from sqlalchemy import update
 
 from ledger_scene import PARSE, TAG, Scene, at_once, digest, record
 from penstock.errors import BadInput, ServiceUnavailable
-from penstock.ledger.intake import Route
+from penstock.ledger.cancel import cancel
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.listing import Route
 from penstock.ledger.schema import artifacts, batch_jobs, documents, jobs, origins, outbox, stage_states
 
 
@@ -229,3 +233,54 @@ def test_every_document_is_in_one_state_and_none_is_lost(scene: Scene) -> None:
 def test_a_payload_is_kept_under_its_own_hash(scene: Scene) -> None:
     scene.take(record("a"))
     assert [bytes(a.key) for a in scene.rows(artifacts)] == [digest("a")]
+
+
+def test_a_cancelled_document_stays_cancelled_until_its_bytes_change(scene: Scene) -> None:
+    """Neither a changed pipeline nor a copy of it under another name brings it back."""
+    batch = scene.batch()
+    scene.take(record("a"), record("b"), batch=batch)
+    (doc_id,) = (d.doc_id for d in scene.rows(documents, documents.c.source_id == "a"))
+    assert cancel(scene.ledger.database, "default", [doc_id]) == [doc_id]
+    for way in ({}, {"fingerprint": "f2"}, {"pipeline": "copy", "fingerprint": "f2"}, {"pipeline": "copy"}):
+        taken = scene.take(record("a"), **way)
+        assert (counts(taken), taken.cancelled) == ((0, 0, 0, 1, 0), 1), way
+        assert taken.jobs == []
+    assert scene.take(record("a", "other bytes")).changed == 1
+    assert sorted(j.status for j in scene.rows(jobs)) == ["cancelled", "pending", "pending"]
+
+
+def test_a_pipeline_that_was_renamed_takes_its_documents_along(scene: Scene) -> None:
+    batch = scene.documents(3)
+    dead, under_way, _ = scene.claim(PARSE, batch)
+    scene.fail(PARSE, [dead], BadInput("torn"))
+    names = [record(f"d{n:05}") for n in range(3)]
+    moved = scene.batch()
+    assert scene.take(*names, batch=moved, pipeline="renamed").unchanged == 0
+    assert scene.statuses(batch) == {"superseded": 3}
+    assert scene.statuses(moved) == {"pending": 3}
+    assert scene.commit(PARSE, [under_way]).fenced == [under_way]
+    assert {d.pipeline for d in scene.rows(documents)} == {"renamed"}
+    assert {d.generation for d in scene.rows(documents)} == {1}, "nothing that reaches a sink has changed"
+    assert scene.take(*names, pipeline="renamed").unchanged == 3
+    assert scene.take(*names).retried == 3, "and back"
+
+
+def test_a_listing_says_how_many_records_have_the_identifier_of_another(scene: Scene) -> None:
+    submission, batch, _ = scene.submit()
+    listing = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
+    left, right = record("NCT1", "left", place="left.json"), record("NCT1", "right", place="right.json")
+    assert scene.take(left, batch=batch.id, listing=listing).rivals == 0
+    assert scene.take(right, batch=batch.id, listing=listing).rivals == 1
+    mended = record("NCT1", "right, mended", place="right.json")
+    later, batch, _ = scene.submit()
+    with scene.ledger.database.write() as connection:  # a listing of another day
+        connection.execute(update(origins).values(seen_at=0))
+    listing = scene.ledger.submissions.lease_listing(later.id, scene.runner)
+    assert scene.take(mended, batch=batch.id, listing=listing).rivals == 0
+
+
+def test_a_record_that_is_sniffed_differently_now_keeps_its_bytes_under_the_new_name(scene: Scene) -> None:
+    scene.take(record("a"))
+    scene.take(replace(record("a"), kind="other", head=b'{"kind":"other"}'), fingerprint="f2")
+    assert [d.kind for d in scene.rows(documents)] == ["other"]
+    assert [a.head for a in scene.rows(artifacts)] == [b'{"kind":"other"}']

@@ -17,6 +17,7 @@ from ledger_scene import PARSE, Scene, at_once, record
 from penstock.ledger.database import Database
 from penstock.ledger.leases import LOST_CAP, Heartbeat, Leases
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.runs import Run
 from penstock.ledger.schema import artifacts, dead_letters, jobs, outbox, runners, stage_states
 from penstock.runner.session import Session
 
@@ -24,12 +25,13 @@ CHILD = """
 import sys, time
 from penstock.ledger.database import Database
 from penstock.ledger.ledger import Ledger
+from penstock.ledger.runs import Run
 from penstock.ledger.work import StageKey
 from penstock.runner.session import Session
 
 url, batch, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 ledger = Ledger(Database(url))
-session = Session(ledger.leases, seconds)
+session = Session(ledger.leases, ledger.runs, seconds)
 stage = StageKey("parse", ("ingest",), 1)
 claims = ledger.work.claim(session.runner, stage, ledger.work.candidates(batch, stage))
 print(session.runner, len(claims), flush=True)
@@ -221,10 +223,25 @@ def test_a_heartbeat_outlives_a_database_that_is_away_for_a_while(scene: Scene) 
     heartbeat.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_heartbeat_that_stopped_for_a_bug_is_a_lost_lease(scene: Scene) -> None:
+    class Broken(Leases):
+        def renew(self, runner: int) -> bool:
+            raise ValueError("a bug")
+
+    heartbeat = Heartbeat(Broken(scene.ledger.database), scene.runner, 0.03)
+    heartbeat.start()
+    until(lambda: heartbeat.lost)
+
+
 def test_a_session_that_lost_its_lease_registers_anew(scene: Scene) -> None:
-    session = Session(scene.ledger.leases, 0.3)
+    session = Session(scene.ledger.leases, scene.ledger.runs, 0.3)
     first = session.runner
     assert session.runner == first
+    batch = scene.batch()
+    scene.ledger.runs.open(Run("r", "r", batch, "p", "d", "{}", None), None)
+    session.begin(batch)
+    assert scene.ledger.batches.batch(batch).runner_id == first
 
     def is_another() -> bool:
         expire(scene, first)  # again and again: a heartbeat may come between this and the reaper
@@ -233,12 +250,13 @@ def test_a_session_that_lost_its_lease_registers_anew(scene: Scene) -> None:
 
     until(is_another)
     assert not scene.ledger.leases.is_dead(session.runner)
+    assert scene.ledger.batches.batch(batch).runner_id == session.runner, "the batch is not a dead runner's"
     session.close()
     assert scene.ledger.leases.is_dead(max(r.id for r in scene.rows(runners)))
 
 
 def test_a_forked_process_is_a_runner_of_its_own(scene: Scene) -> None:
-    session = Session(scene.ledger.leases, 60)
+    session = Session(scene.ledger.leases, scene.ledger.runs, 60)
     mine = session.runner
 
     def child(ledger: Ledger, number: int) -> tuple[int, int]:

@@ -130,9 +130,9 @@ def test_finding_and_committing_outputs(big: Scene, plans: Plans) -> None:
     done = [made(PARSE, c, title="t") for c in claims]
 
     def act() -> None:
-        big.work.inputs(["ingest"], claims)
-        found = big.work.existing("RawPayload", [(c.document_id, b"k") for c in claims])
-        big.work.bodies(found.values())
+        big.ledger.outputs.inputs(["ingest"], claims)
+        found = big.ledger.outputs.existing("RawPayload", [(c.document_id, b"k") for c in claims])
+        big.ledger.outputs.bodies(found.values())
         big.work.commit(PARSE, done[:9])
         big.work.release(PARSE, claims[9:])
         big.finish(batch, INDEX, TAG)

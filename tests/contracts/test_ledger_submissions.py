@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from ledger_scene import PARSE, Scene, at_once, record
 from penstock.errors import Fenced, NotFound, UsageError
@@ -39,7 +39,7 @@ def test_requests_without_a_key_are_submissions_of_their_own(scene: Scene) -> No
 
 def test_four_processes_with_one_key_make_one_submission(scene: Scene) -> None:
     def submit(ledger: Ledger, number: int) -> tuple[int, int, bool]:
-        submission, batch, new = ledger.batches.submit(**ASKED, idempotency_key="k")
+        submission, batch, new = ledger.submissions.submit(**ASKED, idempotency_key="k")
         return submission.id, batch.id, new
 
     answers = at_once(scene.ledger.database, submit)
@@ -50,39 +50,39 @@ def test_four_processes_with_one_key_make_one_submission(scene: Scene) -> None:
 
 def test_a_submission_or_batch_nobody_made_is_not_found(scene: Scene) -> None:
     with pytest.raises(NotFound, match="no submission 7"):
-        scene.ledger.batches.submission(7)
+        scene.ledger.submissions.get(7)
     with pytest.raises(NotFound, match="no batch 7"):
         scene.ledger.batches.batch(7)
 
 
 def test_one_runner_lists_and_goes_on_from_the_cursor_another_left(scene: Scene) -> None:
     submission, batch, _ = scene.submit()
-    mine = scene.ledger.batches.lease_listing(submission.id, scene.runner)
+    mine = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
     assert mine is not None
     other = scene.ledger.leases.register(60)
-    assert scene.ledger.batches.lease_listing(submission.id, other) is None
+    assert scene.ledger.submissions.lease_listing(submission.id, other) is None
     scene.take(record("a"), record("b"), batch=batch.id, listing=mine, cursor="b")
-    scene.ledger.batches.release_listing(mine)
-    theirs = scene.ledger.batches.lease_listing(submission.id, other)
+    scene.ledger.submissions.release_listing(mine)
+    theirs = scene.ledger.submissions.lease_listing(submission.id, other)
     assert theirs is not None
-    assert scene.ledger.batches.submission(submission.id).cursor == "b"
-    scene.ledger.batches.listed(theirs)
-    assert scene.ledger.batches.submission(submission.id).status == "listed"
-    assert scene.ledger.batches.lease_listing(submission.id, other) is None
+    assert scene.ledger.submissions.get(submission.id).cursor == "b"
+    scene.ledger.submissions.listed(theirs)
+    assert scene.ledger.submissions.get(submission.id).status == "listed"
+    assert scene.ledger.submissions.lease_listing(submission.id, other) is None
 
 
 def test_a_stalled_lister_is_fenced_off_and_changes_nothing(scene: Scene) -> None:
     submission, batch, _ = scene.submit()
-    stalled = scene.ledger.batches.lease_listing(submission.id, scene.runner)
+    stalled = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
     assert stalled is not None
-    scene.ledger.batches.release_listing(stalled)
-    other = scene.ledger.batches.lease_listing(submission.id, scene.ledger.leases.register(60))
+    scene.ledger.submissions.release_listing(stalled)
+    other = scene.ledger.submissions.lease_listing(submission.id, scene.ledger.leases.register(60))
     assert other is not None
     with pytest.raises(Fenced):
         scene.take(record("a"), batch=batch.id, listing=stalled, cursor="a")
     assert scene.statuses(batch.id) == {}
-    assert scene.ledger.batches.submission(submission.id).cursor is None
-    scene.ledger.batches.release_listing(stalled)
+    assert scene.ledger.submissions.get(submission.id).cursor is None
+    scene.ledger.submissions.release_listing(stalled)
     assert scene.rows(submissions)[0].runner_id == other_runner(scene)
 
 
@@ -93,39 +93,96 @@ def other_runner(scene: Scene) -> int:
 def test_a_stalled_lister_cannot_declare_a_listing_whole(scene: Scene) -> None:
     """It would let half a batch be launched while the other lister still fills it."""
     submission, first, _ = scene.submit(queued=True, batch_size=1)
-    stalled = scene.ledger.batches.lease_listing(submission.id, scene.runner)
+    stalled = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
     assert stalled is not None
     scene.take(record("a"), batch=first.id, listing=stalled)
-    filling, _ = scene.ledger.batches.filling(submission)
-    scene.ledger.batches.release_listing(stalled)
-    assert scene.ledger.batches.lease_listing(submission.id, scene.ledger.leases.register(60))
+    filling, _ = scene.ledger.submissions.filling(submission, first.id)
+    scene.ledger.leases.end(scene.runner)
+    assert scene.ledger.submissions.lease_listing(submission.id, scene.ledger.leases.register(60))
     with pytest.raises(Fenced):
-        scene.ledger.batches.listed(stalled)
+        scene.ledger.submissions.listed(stalled)
     assert scene.ledger.batches.batch(filling.id).status == "filling"
-    assert scene.ledger.batches.submission(submission.id).status == "listing"
+    assert scene.ledger.submissions.get(submission.id).status == "listing"
 
 
 def test_a_listing_held_by_a_runner_that_was_declared_dead_can_be_taken_over(scene: Scene) -> None:
     submission, _, _ = scene.submit()
     scene.ledger.leases.end(scene.runner)
-    assert scene.ledger.batches.lease_listing(submission.id, scene.runner) is not None
-    assert scene.ledger.batches.lease_listing(submission.id, scene.ledger.leases.register(60)) is not None
+    assert scene.ledger.submissions.lease_listing(submission.id, scene.runner) is not None
+    assert scene.ledger.submissions.lease_listing(submission.id, scene.ledger.leases.register(60)) is not None
 
 
 def test_a_sliced_listing_fills_batches_and_queues_them_when_full(scene: Scene) -> None:
     submission, first, _ = scene.submit(queued=True, batch_size=2)
-    listing = scene.ledger.batches.lease_listing(submission.id, scene.runner)
+    listing = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
     assert listing is not None
     seen = []
     for name in "abcde":
-        batch, held = scene.ledger.batches.filling(submission)
+        batch, held = scene.ledger.submissions.filling(submission, first.id)
         seen.append((batch.id - first.id, held))
         scene.take(record(name), batch=batch.id, listing=listing, cursor=name)
     assert seen == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
     assert [b.status for b in scene.rows(batches)] == ["queued", "queued", "filling"]
-    scene.ledger.batches.listed(listing)
+    scene.ledger.submissions.listed(listing)
     assert [b.status for b in scene.rows(batches)] == ["queued"] * 3
     assert scene.rows(submissions)[0].records == 5
+
+
+def test_a_listing_that_breaks_off_lets_go_of_the_slice_it_filled_and_takes_it_back_later(scene: Scene) -> None:
+    submission, first, _ = scene.submit(queued=True, batch_size=2)
+    listing = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
+    assert listing is not None
+    scene.take(record("a"), record("b"), batch=first.id, listing=listing)
+    second, _ = scene.ledger.submissions.filling(submission, first.id)
+    scene.take(record("c"), batch=second.id, listing=listing)
+    scene.ledger.submissions.release_listing(listing)
+    assert [b.status for b in scene.rows(batches)] == ["queued", "queued"]
+    assert scene.ledger.submissions.filling(submission, first.id) == (second, 1), "taken back"
+    assert scene.ledger.batches.batch(second.id).status == "filling"
+
+
+@pytest.mark.parametrize("status", ["claimed", "started", "complete", "failed"])
+def test_nothing_comes_into_a_slice_that_a_run_has_or_had(scene: Scene, status: str) -> None:
+    """It would be nobody's: the run may have looked for the last time."""
+    submission, first, _ = scene.submit(queued=True, batch_size=2)
+    listing = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
+    scene.take(record("a"), record("b"), batch=first.id, listing=listing)
+    second, _ = scene.ledger.submissions.filling(submission, first.id)
+    scene.take(record("c"), batch=second.id, listing=listing)
+    with scene.ledger.database.write() as connection:
+        connection.execute(update(batches).where(batches.c.id == second.id).values(status=status))
+    third, held = scene.ledger.submissions.filling(submission, first.id)
+    assert (third.id, third.status, held) == (second.id + 1, "filling", 0)
+
+
+def test_what_a_slice_holds_is_not_cut_again(scene: Scene) -> None:
+    submission, first, _ = scene.submit(queued=True, batch_size=2)
+    listing = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
+    scene.take(record("a"), record("b"), batch=first.id, listing=listing)
+    second, _ = scene.ledger.submissions.filling(submission, first.id)
+    scene.take(record("c"), batch=second.id, listing=listing)
+    mended = [record("a"), record("b", "other"), record("c"), record("d")]
+    taken = scene.take(*mended, batch=second.id, listing=listing)
+    assert (taken.new, taken.changed, taken.unchanged) == (1, 1, 2)
+    assert scene.statuses(first.id) == {"pending": 1, "superseded": 1}
+    assert scene.statuses(second.id) == {"pending": 3}, "c, the new b and d; a stays with the first"
+
+
+def test_an_unfinished_listing_nobody_is_at_is_found_again(scene: Scene) -> None:
+    asked = {"tenant": "default", "pipeline": "p", "source": "files", "request": "{}"}
+    submission, batch, _ = scene.submit()
+    find = scene.ledger.submissions.unfinished
+    assert find(**asked) is None, "not begun"
+    listing = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
+    assert listing is not None
+    assert find(**asked) is None, "somebody is at it"
+    scene.ledger.submissions.release_listing(listing)
+    assert find(**asked) == batch
+    assert find(**{**asked, "request": "{}x"}) is None
+    again = scene.ledger.submissions.lease_listing(submission.id, scene.runner)
+    assert again is not None
+    scene.ledger.submissions.listed(again)
+    assert find(**asked) is None, "whole"
 
 
 def test_a_queued_batch_is_claimed_once_by_processes_that_ask_at_once(scene: Scene) -> None:
@@ -222,10 +279,3 @@ def test_a_retry_takes_more_names_than_a_statement_has_parameters(scene: Scene) 
     with scene.ledger.database.read() as connection:
         held = select(func.count()).select_from(batch_jobs).where(batch_jobs.c.batch_id == made.id)
         assert connection.execute(held).scalar_one() == 1
-
-
-def test_a_batch_of_many_jobs_that_exist_holds_each_once(scene: Scene) -> None:
-    batch = scene.documents(600)
-    ids = [row.job_id for row in scene.rows(batch_jobs, batch_jobs.c.batch_id == batch)]
-    again = scene.ledger.batches.of_jobs(tenant="default", pipeline="p", kind="resume", status="queued", ids=ids + ids)
-    assert scene.ledger.batches.size(again.id) == 600

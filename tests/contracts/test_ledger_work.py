@@ -171,8 +171,8 @@ def test_a_terminal_failure_is_a_dead_letter_whose_bytes_are_there(scene: Scene)
     (letter,) = scene.rows(dead_letters)
     assert (letter.stage, letter.round, letter.error_type, letter.reason) == ("parse", 1, "BadInput", "truncated")
     assert letter.detail == "Traceback"
-    found = scene.work.existing("RawPayload", [(claim.document_id, bytes(letter.input))])
-    assert [bytes(body or b"") for _, body in scene.work.bodies(found.values()).values()] == [b"d00000"]
+    found = scene.ledger.outputs.existing("RawPayload", [(claim.document_id, bytes(letter.input))])
+    assert [bytes(body or b"") for _, body in scene.ledger.outputs.bodies(found.values()).values()] == [b"d00000"]
     (failure,) = scene.ledger.reports.failures(batch)
     assert (failure.status, failure.reason, failure.message, failure.attempts) == ("dead", "truncated", "torn", 2)
     assert scene.statuses(batch) == {"dead": 1}
@@ -226,9 +226,9 @@ def test_inputs_are_the_artifacts_of_the_stages_before(scene: Scene) -> None:
     batch = scene.documents(2)
     scene.finish(batch, PARSE)
     claims = scene.claim(INDEX, batch)
-    found = scene.work.inputs(["parse", "ingest"], claims)
+    found = scene.ledger.outputs.inputs(["parse", "ingest"], claims)
     assert sorted(found) == sorted((c.job_id, s) for c in claims for s in ("ingest", "parse"))
-    bodies = scene.work.bodies(found.values())
+    bodies = scene.ledger.outputs.bodies(found.values())
     assert bytes(bodies[found[claims[0].job_id, "parse"].id][1] or b"") == made(PARSE, claims[0]).body
 
 
@@ -238,9 +238,9 @@ def test_an_output_that_is_there_already_is_found_by_its_key(scene: Scene) -> No
     outputs = [made(PARSE, c) for c in claims]
     scene.work.commit(PARSE, outputs[:1])
     wanted = [(o.stored.document_id, o.stored.key) for o in outputs]
-    assert list(scene.work.existing("Document", wanted)) == wanted[:1]
-    assert scene.work.existing("Vectors", wanted) == {}
-    found = scene.work.existing("Document", wanted)[wanted[0]]
+    assert list(scene.ledger.outputs.existing("Document", wanted)) == wanted[:1]
+    assert scene.ledger.outputs.existing("Vectors", wanted) == {}
+    found = scene.ledger.outputs.existing("Document", wanted)[wanted[0]]
     scene.work.commit(PARSE, [replace(outputs[1], stored=replace(found, document_id=claims[1].document_id))])
 
 

@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import doctor, explain, graph, init, jobs, ledger, pipelines, retry, run, search, submit, tour
+from penstock.cli import (
+    doctor,
+    eval,
+    explain,
+    graph,
+    init,
+    jobs,
+    ledger,
+    pipelines,
+    retry,
+    run,
+    search,
+    sources,
+    submit,
+    tour,
+)
 from penstock.cli.embedding import query_embedder
 from penstock.errors import PenstockError, Stopped, UsageError
 
@@ -52,7 +67,9 @@ explain.register(app)
 search.register(app, query_embedder)
 graph.register(app)
 app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(sources.app, name="sources")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(eval.app, name="eval")
 doctor.register(app)
 init.register(app)
 
@@ -67,14 +84,24 @@ def version() -> None:
 
 def main() -> None:
     """The entry point `penstock`."""
+    from penstock.cli.streams import ready, unwritten
+
     invocation = Invocation()
+    ready()
     try:
-        app(obj=invocation, prog_name="penstock")
+        try:
+            app(obj=invocation, prog_name="penstock")
+        finally:
+            sys.stdout.flush()
     except PenstockError as error:
         _complain(error, invocation.debug)
         sys.exit(_status(error))
     except Exception as error:  # noqa: BLE001 — the last door: a bug is told as one
-        _confess(error, invocation.debug)
+        if isinstance(error, OSError) and (refused := unwritten()):
+            if not isinstance(refused, BrokenPipeError):  # who listened may have heard enough
+                _complain(PenstockError(f"stdout can't be written to: {refused.strerror}"), invocation.debug)
+        else:
+            _confess(error, invocation.debug)
         sys.exit(FAILED)
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from penstock.errors import PenstockError, TransientError
+from penstock.cli.request import missing_ledger
+from penstock.cli.screen import counted
+from penstock.errors import ArtifactLost, NotFound, PenstockError, TransientError
 from penstock.settings import Settings
+
+if TYPE_CHECKING:
+    from penstock.ledger.health import Health
 
 PROBE_SECONDS = 3.0
 MAX_ANSWER = 1 << 20
 LITTLE, TOO_LITTLE = 1 << 30, 100 << 20
 """Free bytes below which to warn, and below which a run can't end well."""
+SAMPLE = 20
+"""Outputs looked for in the artifact store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,9 @@ def all_checks(settings: Settings, dagster_home: Path | None) -> Iterator[Check]
         ("home", _home),
         ("pipelines", _pipelines),
         ("ledger", _ledger),
+        ("documents", _documents),
         ("artifacts", _artifacts),
+        ("artifacts", _outputs),
         ("sqlite", _sqlite),
         ("index", _index),
         ("embedding", _embedding),
@@ -76,8 +86,8 @@ def _pipelines(settings: Settings) -> Iterator[Check]:
 
     found = load_folder(settings.config, EntryPointCatalogue(), Policy)
     for path, error in found.broken.items():
-        count = len(error.problems)
-        yield Check("pipelines", "bad", f"{path}: {count} problem{'s'[: count > 1]}", "penstock pipelines check")
+        found_wrong = counted(len(error.problems), "problem")
+        yield Check("pipelines", "bad", f"{path}: {found_wrong}", "penstock pipelines check")
     names = ", ".join(found.loaded)
     if names:
         yield Check("pipelines", "ok", f"{settings.config}: {names}")
@@ -107,6 +117,53 @@ def _ledger(settings: Settings) -> Iterator[Check]:
     else:
         older = f"{where}: version {version or 'none'}, this Penstock needs {HEAD}"
         yield Check("ledger", "warn" if database.sqlite else "bad", older, "penstock ledger migrate")
+
+
+def _health(settings: Settings) -> Iterator[Health]:
+    """The ledger's own findings, where there is one that can be read; where it can't, `_ledger` says why."""
+    from penstock.ledger.database import Database
+    from penstock.ledger.health import Health
+    from penstock.ledger.migrate import HEAD, current
+
+    if missing_ledger(settings) is None:
+        with closing(Database(settings.ledger_url)) as database:
+            try:
+                readable = current(database) == HEAD
+            except PenstockError:
+                return
+            if readable:
+                yield Health(database, settings.tenant)
+
+
+def _documents(settings: Settings) -> Iterator[Check]:
+    """What got stuck on its way."""
+    for health in _health(settings):
+        stuck, left = health.stuck(), health.left_behind()
+        for status, count in stuck.items():
+            found = f"{counted(count, 'document')} {'stands' if count == 1 else 'stand'} {status}"
+            yield Check("documents", "warn", found, f"penstock jobs --status {status}, then penstock retry")
+        if left:
+            found = f"{counted(left, 'document')} {'was' if left == 1 else 'were'} left on the way by runs that died"
+            yield Check("documents", "warn", found, "penstock retry")
+        if not stuck and not left:
+            yield Check("documents", "ok", "none stands dead, failed or left behind")
+
+
+def _outputs(settings: Settings) -> Iterator[Check]:
+    """Whether some of the outputs that the ledger keeps in the artifact store are there."""
+    from penstock.stores.artifacts import open_artifacts
+
+    for health in _health(settings):
+        store, digests, lost = open_artifacts(settings.artifacts_location), health.stored(SAMPLE), 0
+        for digest in digests:
+            try:
+                store.get(digest)
+            except (NotFound, ArtifactLost):
+                lost += 1
+        if lost:
+            found = f"{lost} of {counted(len(digests), 'output')} looked for {'is' if lost == 1 else 'are'} not there"
+            fix = "correct PENSTOCK_ARTIFACTS_URL, or run the same again: what can be made again is"
+            yield Check("artifacts", "bad", f"{settings.artifacts_location}: {found}", fix)
 
 
 def _artifacts(settings: Settings) -> Iterator[Check]:
@@ -151,7 +208,8 @@ def _index(settings: Settings) -> Iterator[Check]:
     finally:
         index.close()
     held = f"vectors of {space.model} ({space.dimension} dimensions)" if space else "no vectors: keyword search only"
-    yield Check("index", "ok", f"{index.path}: {counts.documents:,} documents, {counts.chunks:,} chunks, {held}")
+    size = f"{counted(counts.documents, 'document')}, {counted(counts.chunks, 'chunk')}"
+    yield Check("index", "ok", f"{index.path}: {size}, {held}")
     if space is not None and settings.embed_url and settings.embed_model != space.model:
         yield Check(
             "index",
@@ -162,14 +220,9 @@ def _index(settings: Settings) -> Iterator[Check]:
 
 
 def _embedding(settings: Settings) -> Iterator[Check]:
-    """Ask the configured endpoint for its models."""
+    """Ask the configured endpoint for its models; without one, say what embeds instead."""
     if not settings.embed_url:
-        yield Check(
-            "embedding",
-            "warn",
-            "no endpoint is set: keyword search only",
-            "PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL name an OpenAI-compatible one",
-        )
+        yield _embeds_here(settings)
         return
     import httpx
 
@@ -203,15 +256,30 @@ def _embedding(settings: Settings) -> Iterator[Check]:
         yield Check("embedding", "ok", f"{settings.embed_model} at {shown.copy_with(path=shown.path[:-7] or '/')}")
 
 
+def _embeds_here(settings: Settings) -> Check:
+    from penstock.stages.embed.ladder import Embedding, without_endpoint
+    from penstock.stores.search_index import SqliteSearchIndex
+
+    index = SqliteSearchIndex(settings.index_location)
+    try:
+        chosen = without_endpoint(Embedding(settings.home / "models", None, settings.embedder), index)
+    finally:
+        index.close()
+    fix = "PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL name an OpenAI-compatible endpoint; or: make install-model"
+    return Check("embedding", "ok", chosen.note) if chosen.works else Check("embedding", "warn", chosen.note, fix)
+
+
 def _dagster(home: Path | None) -> Check:
     from importlib.metadata import PackageNotFoundError, version
+
+    from penstock.cli.ui import ui_command
 
     try:
         installed = version("dagster")
     except PackageNotFoundError:
         return Check("dagster", "warn", "not installed: penstock run works without it", "pip install penstock")
     if home is None:
-        fix = "make ui sets it; elsewhere set it for daemon, CI and commands alike"
+        fix = f"{ui_command()} sets it; elsewhere set it for daemon, CI and commands alike"
         return Check("dagster", "warn", f"{installed}, and DAGSTER_HOME is not set", fix)
     if not home.is_absolute() or not home.is_dir():
         return Check("dagster", "warn", f"DAGSTER_HOME {home} is no absolute path of a folder", f"mkdir -p {home}")

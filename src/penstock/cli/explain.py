@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.request import Tenant
+from penstock.cli.request import FILES, Tenant, check_ledger
 from penstock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -52,15 +52,13 @@ def explain(
 
 
 def explainer_of(app: App, tenant: str | None = None) -> Explainer:
-    """Raises UsageError when there is no ledger yet, rather than make one."""
+    """Raises NotFound when there is no ledger yet."""
     from penstock.explain import Explainer
-    from penstock.ledger.database import Database
 
-    path = Database(app.settings.ledger_url).path
-    if path is not None and not path.exists():
-        raise UsageError(f"no ledger at {path} yet", next_step="penstock run PIPELINE PATH… makes one")
+    check_ledger(app.settings)
     topologies = _topologies(app)
-    return Explainer(tenant or app.settings.tenant, app.ledger, app.artifacts, app.index, topologies.get)
+    owner = tenant or app.settings.tenant
+    return Explainer(owner, app.ledger, app.artifacts, app.index, topologies.get, app.sources[FILES].refetch)
 
 
 def _topologies(app: App) -> Mapping[str, Topology]:
@@ -76,18 +74,17 @@ def _found(explainer: Explainer, what: str) -> DocumentStory | ChunkStory:
     try:
         return explainer.document(what, *_places(what))
     except NotFound:
-        if ":" not in what:
+        name, colon, number = what.rpartition(":")
+        if not colon or not number.isdecimal():
             raise
-        return explainer.chunk(what)
+        return explainer.chunk(what, *_places(name))
 
 
 def _raw(explainer: Explainer, what: str) -> bytes:
-    try:
-        return explainer.raw(what, *_places(what))
-    except NotFound:
-        if ":" not in what:
-            raise
-        return explainer.raw(explainer.chunk(what).document.doc_id)
+    from penstock.explain import DocumentStory
+
+    found = _found(explainer, what)
+    return explainer.raw(found.doc_id if isinstance(found, DocumentStory) else found.document.doc_id)
 
 
 def _places(what: str) -> tuple[str, ...]:

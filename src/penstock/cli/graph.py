@@ -1,13 +1,19 @@
-"""`penstock graph`: what is around a drug, a disease or anything else named, and why each edge is there."""
+"""`penstock graph`: what is around a drug, a disease or anything else named, and why each edge is there.
+
+`graph NAME` is short for `graph show NAME`; `graph export` writes the whole graph for other programs.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
+from penstock.cli.request import Tenant
 from penstock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -15,57 +21,119 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
+    from penstock.ledger.database import Database
     from penstock.ledger.graph_read import GraphReader
-    from penstock.ledger.graph_view import Edge, Neighbourhood, Node, Trail
+    from penstock.ledger.graph_view import Edge, Merge, Neighbourhood, Node, Trail
 
 NOT_FOUND = 2
 MAX_SHOWN = 240
 """Characters of a sentence or value in the tree."""
+MAX_MERGES = 6
+"""Reasons for a merge in the tree."""
+
+
+class _ShowByDefault(TyperGroup):
+    """A group whose first word is a command, or else what `show` is to show."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
 
 
 def register(app: typer.Typer) -> None:
-    app.command("graph")(graph)
+    group = typer.Typer(cls=_ShowByDefault)
+    group.callback()(graph)
+    group.command("show")(show)
+    group.command("export")(export)
+    app.add_typer(group, name="graph")
 
 
-def graph(
+def graph() -> None:
+    """What is known around a name (graph NAME is graph show NAME), and the whole graph for other programs."""
+
+
+def export(
+    format: Annotated[str, typer.Option(help="graphml, csv, cypher or jsonld.")],
+    out: Annotated[Path | None, typer.Option(help="A file; for csv a folder.", show_default="graph.FORMAT")] = None,
+    tenant: Tenant = None,
+) -> None:
+    """Write the whole graph, each edge with its evidence: sorted, so that the same graph gives the same bytes."""
+    from penstock.cli.screen import say, stdout
+    from penstock.graph_export import export as write
+
+    database, owner = _ledger(tenant)
+    place = out or Path("graph" if format == "csv" else f"graph.{format}")
+    counts = write(database, owner, format, place)
+    parts = (_number(counts.nodes, "node"), _number(counts.edges, "edge"), f"{counts.evidence} evidence")
+    say(stdout(), f"wrote {place}: {', '.join(parts)}")
+
+
+def show(
     name: Annotated[str, typer.Argument(help="A name, or an identifier such as mesh:D008687.")] = "",
     depth: Annotated[int, typer.Option(min=1, max=4, help="How many steps to go.")] = 1,
     type: Annotated[str | None, typer.Option(help="Drug, Condition, Study, Publication…")] = None,
     limit: Annotated[int, typer.Option(min=1, max=2000, help="How many edges to show.")] = 40,
     edge: Annotated[str, typer.Option(help="Show the trail of this edge instead.")] = "",
-    tenant: Annotated[str | None, typer.Option(help="Default: PENSTOCK_TENANT.")] = None,
+    tenant: Tenant = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page that shows it, and works offline.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is known around NAME, with the sentence behind each edge; or, with --edge, the trail of one."""
-    from penstock.ledger.database import Database
+    from penstock.graph_export.records import edge_record, merge_record, neighbourhood_record, node_record
     from penstock.ledger.graph_read import GraphReader
-    from penstock.settings import load_settings
 
     if not name.strip() and not edge:
         raise UsageError("which name? penstock graph NAME, or penstock graph --edge ID")
-    settings = load_settings()
-    database = Database(settings.ledger_url)
-    if database.path is not None and not database.path.exists():
-        raise UsageError(f"no ledger at {database.path} yet: penstock run PIPELINE PATH… makes one")
+    if html is not None and (edge or as_json):
+        raise UsageError("--html shows a NAME, and goes with neither --edge nor --json")
+    database, owner = _ledger(tenant)
     reader = GraphReader(database)
-    owner = tenant or settings.tenant
     if edge:
         found = reader.edge(owner, edge)
-        _print_json(_edge(found)) if as_json else _show_edge(_console(), found)
+        _print_json(edge_record(found)) if as_json else _show_edge(_console(), found)
         return
     nodes = reader.find(owner, name, type)
     if not nodes:
         _miss(reader, owner, name, type, as_json)
-    around = [reader.neighbourhood(owner, node, depth, limit) for node in nodes[:3]]
+    shown = nodes[:1] if html is not None else nodes[:3]
+    around = [(reader.neighbourhood(owner, node, depth, limit), reader.merges(node)) for node in shown]
     if as_json:
-        _print_json({"nodes": [_neighbourhood(one) for one in around], "others": [_node(n) for n in nodes[3:]]})
+        records = [neighbourhood_record(one) | {"merges": [merge_record(m) for m in why]} for one, why in around]
+        _print_json({"nodes": records, "others": [node_record(n) for n in nodes[3:]]})
         return
     console = _console()
-    for one in around:
-        console.print(_tree(one))
+    for one, why in around:
+        if html is not None:
+            _write_page(html, one, why)
+            _say(console, f"wrote {html}: {one.node.type} {one.node.name}, {_number(len(one.edges), 'edge')}")
+        else:
+            console.print(_tree(one, why))
     if len(nodes) > len(around):
         more = ", ".join(f"{node.type} {node.name}" for node in nodes[len(around) : len(around) + 5])
         _say(console, f"{len(nodes) - len(around)} more are called so: {more}; choose with --type", "dim")
+
+
+def _ledger(tenant: str | None) -> tuple[Database, str]:
+    """The ledger, and whose graph is asked for."""
+    from penstock.ledger.database import Database
+    from penstock.settings import load_settings
+
+    settings = load_settings()
+    database = Database(settings.ledger_url)
+    if database.path is not None and not database.path.exists():
+        raise UsageError(f"no ledger at {database.path} yet: penstock run PIPELINE PATH… makes one")
+    return database, tenant or settings.tenant
+
+
+def _write_page(out: Path, around: Neighbourhood, merges: list[Merge]) -> None:
+    from penstock.graph_export.page import page
+
+    text = page(around, merges)
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"can't write {out}: {error.strerror}") from None
 
 
 def _miss(reader: GraphReader, tenant: str, name: str, type: str | None, as_json: bool) -> NoReturn:
@@ -77,12 +145,12 @@ def _miss(reader: GraphReader, tenant: str, name: str, type: str | None, as_json
     raise NotFound(f"{f'no {type}' if type else 'nothing'} in the graph is called {name!r}{hint}")
 
 
-def _tree(around: Neighbourhood) -> Tree:
+def _tree(around: Neighbourhood, merges: list[Merge]) -> Tree:
     """The node, and below it a branch for each predicate; what is further away stands under the node it hangs on."""
     from rich.text import Text
     from rich.tree import Tree
 
-    tree = Tree(_title(around.node), guide_style="dim")
+    tree = Tree(_title(around.node, merges), guide_style="dim")
     places = {around.node.key: tree}
     branches: dict[tuple[str, str, bool], Tree] = {}
     for edge in around.edges:
@@ -102,7 +170,7 @@ def _tree(around: Neighbourhood) -> Tree:
     return tree
 
 
-def _title(node: Node) -> Text:
+def _title(node: Node, merges: list[Merge]) -> Text:
     from rich.text import Text
 
     title = Text.assemble((node.name, "bold"), (f"  {' / '.join(node.types)}", "green"))
@@ -112,9 +180,22 @@ def _title(node: Node) -> Text:
         title.append(f"\nalso: {', '.join(others[:6])}{', …' if len(others) > 6 else ''}", "dim")
     if node.identifiers:
         title.append(f"\n{_identifiers(node.identifiers)}", "dim")
-    if node.merged_by:
-        title.append(f"\n{len(node.rows)} entities read as one, since they share {_identifiers(node.merged_by)}", "dim")
+    if merges:
+        title.append(f"\n{len(node.rows)} entities read as one:", "dim")
+    for merge in merges[:MAX_MERGES]:
+        title.append(f"\n  {_merge(merge)}", "dim")
+    if len(merges) > MAX_MERGES:
+        title.append(f"\n  … {len(merges) - MAX_MERGES} more with --json", "dim")
     return title
+
+
+def _merge(merge: Merge) -> str:
+    """Who is the same as whom, and by what."""
+    names = [f"{name} ({type})" for type, name in merge.entities]
+    others = f"{', '.join(map(_short, names[1:6]))}{', …' if len(names) > 6 else ''}"
+    stated = f", stated by {', '.join(merge.documents)}" if merge.documents else ""
+    same = f"{_short(names[0])} same as {others}" if others else f"{_short(names[0])} the same"
+    return f"{same} by {merge.scheme} {merge.value}{stated}"
 
 
 def _leaf(edge: Edge, other: Node | None) -> Text:
@@ -164,7 +245,9 @@ def _facts(trail: Trail) -> list[tuple[str, str]]:
 
 
 def _source(trail: Trail) -> str:
-    return f"{trail.source} {trail.source_id}" if trail.source_id else trail.doc_id
+    from penstock.cli.screen import document_name
+
+    return f"{trail.source} {document_name(trail.source_id)}" if trail.source_id else trail.doc_id
 
 
 def _identifiers(identifiers: tuple[tuple[str, str], ...]) -> str:
@@ -181,51 +264,14 @@ def _short(text: str) -> str:
     return plain if len(plain) <= MAX_SHOWN else plain[: MAX_SHOWN - 1].rsplit(" ", 1)[0] + "…"
 
 
-def _node(node: Node) -> dict[str, Any]:
-    return {
-        "key": node.key,
-        "type": node.type,
-        "types": list(node.types),
-        "name": node.name,
-        "names": dict(node.names),
-        "identifiers": [f"{scheme}:{value}" for scheme, value in node.identifiers],
-        "merged_by": [f"{scheme}:{value}" for scheme, value in node.merged_by],
-        "documents": node.documents,
-    }
-
-
-def _neighbourhood(around: Neighbourhood) -> dict[str, Any]:
-    edges = [_edge(edge) for edge in around.edges]
-    return _node(around.node) | {"edges": edges, "left_out": around.left_out}
-
-
-def _edge(edge: Edge) -> dict[str, Any]:
-    return {
-        "id": edge.id,
-        "claims": list(edge.claims),
-        "subject": _node(edge.subject),
-        "predicate": edge.predicate,
-        "object": _node(edge.object) if edge.object else None,
-        "value": edge.value,
-        "documents": edge.documents,
-        "evidence": [_trail(trail) for trail in edge.evidence],
-    }
-
-
-def _trail(trail: Trail) -> dict[str, Any]:
-    names = ("claim", "doc_id", "source", "source_id", "title", "generation", "extractor", "version", "chunk_id")
-    facts = {name: getattr(trail, name) for name in (*names, "field", "start", "end", "quote", "attributes")}
-    return facts | {"locator": trail.locator.model_dump(exclude_none=True)}
-
-
 def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from penstock.cli.screen import stdout
 
-    return Console(highlight=False)
+    return stdout()
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

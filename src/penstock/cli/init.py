@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ def init(
 ) -> None:
     """Start a project: pipelines and policies to edit, and what Dagster needs. Overwrites nothing."""
     from penstock.cli.screen import say, stdout
+    from penstock.cli.ui import PROJECT_UI
 
     written = write_project(folder)
     console = stdout()
@@ -31,10 +33,9 @@ def init(
         say(console, f"wrote {path}")
     if not written:
         say(console, "everything is there already", "green")
-    say(
-        console,
-        f"next: {'' if folder == Path() else f'cd {folder}; '}penstock pipelines check; penstock run auto PATH…",
-    )
+    there = "" if folder == Path() else f"cd {quote(str(folder))}; "
+    say(console, f"next: {there}penstock pipelines check; penstock run auto PATH…")
+    say(console, f"Dagster: {PROJECT_UI}")
 
 
 def write_project(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.request import Tenant
+from penstock.cli.request import Tenant, check_ledger, missing_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from penstock.ledger.jobs_read import BatchRow, JobRow
 
+_NOTHING_YET = "nothing here yet: penstock run PIPELINE PATH… starts some"
 _STYLES = {"done": "green", "complete": "green", "dead": "red", "failed": "yellow", "partial": "yellow"}
 
 
@@ -47,6 +48,12 @@ def jobs(
     wanted = "waiting" if waiting else status
     known_name("status", wanted, BATCH_STATUSES if batches else JOB_STATUSES)
     with closing(open_app()) as app:
+        if missing_ledger(app.settings):
+            if as_json:
+                print_json({"batches" if batches else "jobs": [], "total": 0})
+            else:
+                say(stdout(), _NOTHING_YET)
+            return
         app.ledger.open()
         reader = JobsReader(app.ledger.database)
         owner = tenant or app.settings.tenant
@@ -69,7 +76,7 @@ def jobs(
     if total > shown:
         say(stdout(), f"{shown:,} of {total:,}: --limit shows more", "dim")
     elif not total:
-        say(stdout(), "none: penstock run PIPELINE PATH… starts some" if wanted is None else "none")
+        say(stdout(), "none" if wanted or pipeline or batch else _NOTHING_YET)
 
 
 def cancel(
@@ -84,6 +91,7 @@ def cancel(
     from penstock.ledger.jobs_read import JobsReader
 
     with closing(open_app()) as app:
+        check_ledger(app.settings)
         app.ledger.open()
         owner = tenant or app.settings.tenant
         ids = JobsReader(app.ledger.database).doc_ids(owner, documents)
@@ -106,7 +114,7 @@ def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    from penstock.cli.screen import moment, one_line, short, text
+    from penstock.cli.screen import document_name, moment, one_line, short, text
 
     if not rows:
         return
@@ -121,7 +129,7 @@ def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
         box=SIMPLE_HEAD,
     )
     for row in rows:
-        name = Text(one_line(row.source_id), "bold")
+        name = Text(document_name(row.source_id), "bold")
         if row.title and row.title != row.source_id:
             name.append(f"\n{short(row.title, 72)}", "not bold dim")
         status = Text(row.status, _STYLES.get(row.status, ""))

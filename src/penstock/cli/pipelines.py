@@ -163,7 +163,7 @@ def _draw(console: Console, topology: Topology) -> None:
 
 def _doer(stage: Stage) -> str:
     if stage.gate:
-        wait = f"Gate: waits for {stage.gate.ledger_field}, set by `{stage.gate.field.worker}`"
+        wait = f"Gate: waits for {stage.gate.ledger_field}, set by {stage.gate.field.worker}"
         return f"{wait}; goes on at {stage.gate.resume_stage}"
     given = stage.options.model_dump(mode="json", by_alias=True, exclude_unset=True) if stage.options else {}
     options = "".join(f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())

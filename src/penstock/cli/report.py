@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from penstock.cli.screen import counted, fault, one_line, say, text
+from penstock.cli.screen import counted, document_name, fault, say, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from penstock.runner import Failure, RunReport, StageReport
 
 SHOWN_FAILURES = 20
+SHOWN_NAMES = 3
 _COUNTS = ("done", "reused", "before", "dead", "failed", "waiting")
 _STYLES = {"dead": "red", "failed": "yellow", "waiting": "cyan"}
 _OUTCOMES = {"complete": "green", "partial": "yellow", "failed": "red"}
@@ -25,21 +26,22 @@ def report_json(pipeline: str, report: RunReport) -> dict[str, Any]:
 
 
 def show_report(console: Console, report: RunReport) -> None:
-    """Stages, notes, failures, outcome; of a run that found nothing to do only that."""
+    """Stages, notes, failures, outcome; of a run that found nothing to do only that, and what the listing noted."""
     if report.nothing_to_do:
         say(console, nothing_to_do(report), "green")
+        for note in report.stages[0].notes if report.stages else ():
+            say(console, f"note: {note}", "yellow")
         return
     console.print(stage_table(report.stages))
     for note in dict.fromkeys(report.notes):
         say(console, f"note: {note}", "yellow")
     failures = [failure for stage in report.stages for failure in stage.failures]
     lost = sum(stage.dead + stage.failed for stage in report.stages)
-    if failures:
-        show_failures(console, failures[:SHOWN_FAILURES])
-        if lost > SHOWN_FAILURES:
-            say(console, f"… and {lost - SHOWN_FAILURES:,} more: penstock jobs --status dead, --status failed")
+    shown = show_failures(console, failures)
+    if lost > shown:
+        say(console, f"… and {counted(lost - shown, 'more document')}: penstock jobs --status dead, --status failed")
     if report.error:
-        console.print(fault(report.error, next((f.next_step for f in failures if f.next_step), _AFTER_FAILURE)))
+        console.print(fault(report.error, report.next_step or _AFTER_FAILURE))
     say(console, f"{report.outcome}: {statuses(report)}", _OUTCOMES[report.outcome])
     if report.outcome == "partial" and not failures:
         say(console, "penstock jobs --status dead shows what stands dead, penstock retry tries it again")
@@ -75,14 +77,26 @@ def stage_table(stages: list[StageReport] | tuple[StageReport, ...] | Any) -> Ta
     return table
 
 
-def show_failures(console: Console, failures: list[Failure]) -> None:
-    """Document, stage and reason in a line, then what was said and what helps."""
+def show_failures(console: Console, failures: list[Failure]) -> int:
+    """A block for each thing that went wrong: who met it, stage and reason, then what was said and what helps.
+
+    Answers how many of the failures were told of: of different things only the first SHOWN_FAILURES are.
+    """
     from rich.padding import Padding
     from rich.text import Text
 
+    alike: dict[tuple[str, ...], list[Failure]] = {}
     for failure in failures:
-        head = (f"{failure.status} at {failure.stage}, {failure.reason}", _STYLES.get(failure.status, ""))
-        console.print(Text.assemble((one_line(failure.source_id), "bold"), "  ", head))
-        console.print(Padding(text(failure.message), (0, 0, 0, 4)))
-        if failure.next_step:
-            console.print(Padding(text(f"next: {failure.next_step}", "dim"), (0, 0, 0, 4)))
+        about = (failure.stage, failure.status, failure.reason, failure.message, failure.next_step)
+        alike.setdefault(about, []).append(failure)
+    told = list(alike.values())[:SHOWN_FAILURES]
+    for group in told:
+        first = group[0]
+        names = ", ".join(document_name(failure.source_id) for failure in group[:SHOWN_NAMES])
+        more = f" and {counted(len(group) - SHOWN_NAMES, 'other')}" if len(group) > SHOWN_NAMES else ""
+        head = (f"{first.status} at {first.stage}, {first.reason}", _STYLES.get(first.status, ""))
+        console.print(Text.assemble((names, "bold"), more, "  ", head))
+        console.print(Padding(text(first.message), (0, 0, 0, 4)))
+        if first.next_step:
+            console.print(Padding(text(f"next: {first.next_step}", "dim"), (0, 0, 0, 4)))
+    return sum(map(len, told))

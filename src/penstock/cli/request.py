@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.errors import UsageError
+from penstock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from penstock.bootstrap import App
     from penstock.pipelines.topology import Topology
+    from penstock.settings import Settings
 
 FILES = "files"
+_ASSIGNMENT = re.compile(r"[a-z_]+=")
+
+
+def _tenant(name: str | None) -> str | None:
+    from penstock.ir.context import check_tenant
+
+    return None if name is None else check_tenant(name)
+
 
 Paths = Annotated[
     list[str] | None, typer.Argument(metavar="PATH…", help="Files, folders, or patterns in quotes.", show_default=False)
@@ -24,11 +34,35 @@ Paths = Annotated[
 Source = Annotated[str, typer.Option("--source", help="Where to take documents from.")]
 Query = Annotated[
     list[str] | None,
-    typer.Option("--query", "-q", help="What to ask the source for: NAME=VALUE (may be repeated) or a JSON object."),
+    typer.Option(
+        "--query", "-q", help="What to ask the source for: words, NAME=VALUE (may be repeated) or a JSON object."
+    ),
 ]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="How many records at most.", show_default=False)]
+Full = Annotated[bool, typer.Option("--full", help="List everything, not only what changed since the last time.")]
 Tenant = Annotated[
-    str | None, typer.Option("--tenant", help="Whose documents; default: PENSTOCK_TENANT.", show_default=False)
+    str | None,
+    typer.Option(
+        "--tenant",
+        callback=_tenant,
+        help="Whose documents; default: PENSTOCK_TENANT.",
+        show_default=False,
+    ),
 ]
+
+
+def missing_ledger(settings: Settings) -> Path | None:
+    """Where the first run will make the ledger; None when there is one. Asking makes none."""
+    from penstock.ledger.database import Database
+
+    path = Database(settings.ledger_url).path
+    return path if path is not None and not path.exists() else None
+
+
+def check_ledger(settings: Settings) -> None:
+    """Raises NotFound when there is no ledger yet."""
+    if path := missing_ledger(settings):
+        raise NotFound(f"no ledger at {path} yet", next_step="penstock run PIPELINE PATH… makes one")
 
 
 def find_pipeline(app: App, name: str) -> Topology:
@@ -52,17 +86,26 @@ def find_pipeline(app: App, name: str) -> Topology:
     return pipelines.named(name)
 
 
-def source_query(source: str, paths: Sequence[str], options: Sequence[str]) -> dict[str, Any]:
-    """The query of a submission. Raises UsageError for an option that is neither NAME=VALUE nor a JSON object."""
+def source_query(source: str, paths: Sequence[str], options: Sequence[str], limit: int | None = None) -> dict[str, Any]:
+    """The query of a submission. Raises UsageError for an option that a source of files can't make out."""
     query: dict[str, Any] = {}
     for option in options:
-        query |= _json_object(option) if option.lstrip().startswith("{") else _assignment(option, query)
+        if option.lstrip().startswith("{"):
+            query |= _json_object(option)
+        elif source == FILES or _ASSIGNMENT.match(option):
+            query |= _assignment(option, query)
+        else:
+            query["query"] = option
+    if limit is not None:
+        query["limit"] = limit
     if paths and source != FILES:
         raise UsageError(f"paths are for the source {FILES!r}", next_step=f"ask {source!r} with --query NAME=VALUE")
     if any(not path.strip() for path in paths):
         raise UsageError("a path is empty", next_step="for the current folder say .")
     if paths:
-        query["paths"] = [os.path.abspath(os.path.expanduser(path)) for path in paths]
+        from penstock.sources.walk import address, located
+
+        query["paths"] = [address(os.path.abspath(os.path.expanduser(located(path)))) for path in paths]
     return query
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.request import Tenant, find_pipeline
+from penstock.cli.request import Tenant, check_ledger, find_pipeline
+from penstock.errors import NotFound
 
 if TYPE_CHECKING:
     from penstock.bootstrap import App
@@ -37,11 +38,13 @@ def retry(
     from penstock.cli.names import known_name
     from penstock.cli.report import report_json, show_report
     from penstock.cli.run import STATUS, run_here
-    from penstock.cli.screen import print_json, say, stdout
+    from penstock.cli.screen import counted, print_json, say, stdout
+    from penstock.cli.ui import ui_command
     from penstock.ledger.jobs_read import JobsReader
     from penstock.runner import RunRequest
 
     with closing(open_app()) as app:
+        check_ledger(app.settings)
         owner = tenant or app.settings.tenant
         reader = JobsReader(app.ledger.database)
         app.ledger.open()
@@ -49,20 +52,22 @@ def retry(
         known_name("reason", reason, reader.reasons(owner))
         known_name("pipeline", pipeline, reader.pipelines(owner))
         wanted = reader.doc_ids(owner, documents or [])
-        if not submit:
-            _check_usable(app, reader.pipelines(owner, RETRYABLE), pipeline)
+        usable, notes = _usable(app, reader.pipelines(owner, (*RETRYABLE, "pending")), pipeline)
         app.ledger.leases.reap()  # what a killed run held is then known to be left behind
         made = app.ledger.batches.retry(
-            tenant=owner, queued=submit, pipeline=pipeline, reason=reason, status=status, doc_ids=wanted
+            tenant=owner, queued=submit, pipelines=usable, reason=reason, status=status, doc_ids=wanted
         )
         console = stdout()
+        for note in [] if as_json else notes:
+            say(console, f"note: {note}", "yellow")
         if not made and not as_json:
             say(console, "nothing to retry: no document stands failed or dead that matches", "green")
         results, worst = [], 0
         for batch, count in made:
             result = {"pipeline": batch.pipeline, "batch": batch.id, "documents": count}
             if submit and not as_json:
-                say(console, f"batch {batch.id} of pipeline {batch.pipeline} is queued with {count:,} of them: make ui")
+                queued = f"batch {batch.id} of pipeline {batch.pipeline} is queued with {counted(count, 'document')}"
+                say(console, f"{queued}; a running Dagster takes it: {ui_command()}")
             if not submit:
                 request = RunRequest(tenant=owner, batch=batch.id)
                 report = run_here(app, find_pipeline(app, batch.pipeline), request)
@@ -77,7 +82,17 @@ def retry(
     raise typer.Exit(worst)
 
 
-def _check_usable(app: App, names: list[str], only: str | None) -> None:
-    """Before anything is marked for another try: raises ConfigError or NotFound for a pipeline that can't be run."""
+def _usable(app: App, names: list[str], only: str | None) -> tuple[list[str], list[str]]:
+    """The pipelines that can be run, and a note on each that is no more: its documents are left as they are.
+
+    Before anything is marked for another try: raises ConfigError for one that is broken, NotFound for one asked for.
+    """
+    usable, notes = [], []
     for name in names if only is None else [only]:
-        find_pipeline(app, name)
+        try:
+            usable.append(find_pipeline(app, name).name)
+        except NotFound:
+            if [name] in ([only], names):
+                raise
+            notes.append(f"there is no pipeline {name!r} any more: what it left undone stays as it is")
+    return usable, notes

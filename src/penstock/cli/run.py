@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.progress import AFTER_SECONDS, progress
-from penstock.cli.request import FILES, Paths, Query, Source, Tenant, check_query, find_pipeline, source_query
+from penstock.cli.request import (
+    FILES,
+    Full,
+    Limit,
+    Paths,
+    Query,
+    Source,
+    Tenant,
+    check_query,
+    find_pipeline,
+    source_query,
+)
 from penstock.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from penstock.bootstrap import App
     from penstock.pipelines.topology import Topology
     from penstock.runner import RunReport, RunRequest
+    from penstock.runner.opening import Retire
 
 STATUS = {"complete": 0, "failed": 1, "partial": 3}
 
@@ -29,6 +41,12 @@ def run(
     paths: Paths = None,
     source: Source = FILES,
     query: Query = None,
+    limit: Limit = None,
+    full: Full = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="What this request gave before and no longer does leaves index and graph.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --retire: even if that is more than a tenth.")] = False,
     tenant: Tenant = None,
     batch: Annotated[int | None, typer.Option(help="Run a batch the ledger has instead of listing anything.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -44,12 +62,15 @@ def run(
 
     with closing(open_app()) as app:
         topology = find_pipeline(app, pipeline)
-        asked = source_query(source, paths or [], query or [])
+        asked = source_query(source, paths or [], query or [], limit)
         if batch is None:
             check_query(app, source, asked)
         elif asked:
             raise UsageError("a batch has its documents already: leave out the paths and --query")
-        request = RunRequest(source, asked, tenant or app.settings.tenant, batch)
+        if retire and (batch is not None or "limit" in asked):
+            raise UsageError("only a whole listing tells what is gone: leave out --batch and --limit")
+        leaves: Retire = "no" if not retire else "all" if yes else "yes"
+        request = RunRequest(source, asked, tenant or app.settings.tenant, batch, leaves, full or retire)
         report = run_here(app, topology, request)
     if as_json:
         print_json(report_json(topology.name, report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,12 +20,15 @@ _UNSHOWN = {
 }
 """Control characters, line ends and marks that turn the direction of writing."""
 
+_UNBROKEN = 10_000
+
 
 def stdout() -> Console:
-    """Where answers go."""
+    """Where answers go. Lines are broken for a terminal's width, and for nobody else's."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNBROKEN
+    return Console(highlight=False, markup=False, emoji=False, width=wide)
 
 
 def stderr() -> Console:
@@ -43,6 +47,11 @@ def text(value: object, style: str = "") -> Text:
 
 def one_line(value: object) -> str:
     return str(value).translate(_UNSHOWN)
+
+
+def document_name(source_id: str) -> str:
+    """What a document is called here: a path below the current folder goes without it."""
+    return one_line(source_id.removeprefix(os.path.join(os.getcwd(), "")))
 
 
 def short(value: object, width: int) -> str:
@@ -78,10 +87,11 @@ def fault(message: str, next_step: str) -> Text:
 
 
 def print_json(value: object) -> None:
-    """`value`, dataclasses and pydantic models in it too, as JSON on stdout."""
+    """`value`, dataclasses and pydantic models in it too, as JSON on stdout, in UTF-8 whatever its encoding."""
     import orjson
 
-    sys.stdout.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def _plain(value: object) -> object:

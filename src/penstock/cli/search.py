@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli.request import Tenant
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from penstock.retrieval.hybrid import QueryEmbedder, SearchHit, SearchResult
+    from penstock.retrieval.hybrid import HybridSearch, QueryEmbedder, SearchHit, SearchResult
     from penstock.settings import Settings
     from penstock.stores.search_filters import Filters
+    from penstock.stores.search_index import SqliteSearchIndex
 
 EmbedderOf = Callable[["Settings"], "QueryEmbedder | None"]
 """What embeds queries under these settings; None: nothing does."""
@@ -36,7 +39,7 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
             list[str] | None,
             typer.Option(help="Only where metadata says NAME=VALUE, as phase=PHASE3; may be repeated."),
         ] = None,
-        tenant: Annotated[str | None, typer.Option(help="Whose documents; default: PENSTOCK_TENANT.")] = None,
+        tenant: Tenant = None,
         documents: Annotated[bool, typer.Option("--documents", help="Only the best chunk of each document.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
@@ -69,14 +72,34 @@ def _search(
     filters: Filters,
     documents: bool,
 ) -> SearchResult:
-    from penstock.retrieval.hybrid import HybridSearch, SearchResult
+    from dataclasses import replace
+
+    from penstock.retrieval.fields import missing_origins, resolve
+    from penstock.retrieval.hybrid import SearchResult
     from penstock.stores.search_index import SqliteSearchIndex
 
     index = SqliteSearchIndex(settings.index_location)
     if not index.exists:
         return SearchResult(query, (), (), f"nothing is indexed yet at {index.path}; penstock run fills it")
-    embedder = embedder_of(settings) if embedder_of else None
-    return HybridSearch(index, embedder).search(query, tenant=tenant, k=k, filters=filters, per_document=documents)
+    metadata, notes = resolve(index, tenant, filters.metadata)
+    filters = replace(filters, metadata=metadata)
+    search = _hybrid(index, settings, embedder_of)
+    result = search.search(query, tenant=tenant, k=k, filters=filters, per_document=documents)
+    return replace(
+        result, note="; ".join(filter(None, [*notes, *missing_origins(index, tenant, filters), result.note]))
+    )
+
+
+def _hybrid(index: SqliteSearchIndex, settings: Settings, embedder_of: EmbedderOf | None) -> HybridSearch:
+    """What can't be set up costs the dense leg, not the search."""
+    from penstock.errors import UsageError
+    from penstock.retrieval.hybrid import HybridSearch
+
+    try:
+        embedder = embedder_of(settings) if embedder_of else None
+    except UsageError as error:
+        return HybridSearch(index, without=f"nothing can be set up to embed queries: {error.message}")
+    return HybridSearch(index, embedder)
 
 
 def _conditions(where: list[str]) -> dict[str, tuple[str | int | float | bool, ...]]:
@@ -106,12 +129,13 @@ def _show(result: SearchResult) -> None:
 def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
     from rich.table import Table
 
-    from penstock.cli.screen import text
+    from penstock.cli.screen import document_name, text
 
-    about = " · ".join(filter(None, [hit.source_id, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
+    name = document_name(hit.source_id)
+    about = " · ".join(filter(None, [name, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
     why = ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(text(f"{place:>2}", "bold cyan"), text(hit.title or hit.source_id, "bold"))
+    grid.add_row(text(f"{place:>2}", "bold cyan"), text(hit.title or name, "bold"))
     grid.add_row("", text(about, "cyan").append(f"  {why}", "dim"))
     grid.add_row("", _excerpt(hit))
     console.print(grid)

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from penstock.cli.screen import counted, moment, one_line, say, short, text
+from penstock.cli.screen import counted, document_name, moment, one_line, say, short, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     )
 
 _STYLES = {"done": "green", "dead": "red", "failed": "yellow", "running": "cyan", "waiting": "cyan"}
+_NOW = {
+    "same": ("it has the same bytes still", "green"),
+    "changed": ("other bytes stand there by now: run the pipeline again to take them in", "yellow"),
+    "gone": ("it is gone, or has no such record any more; its bytes are kept here", "yellow"),
+}
 _SHOWN_PASSAGES = 12
 _SHOWN_EVIDENCE = 12
 
@@ -93,8 +98,8 @@ def _tell_evidence(console: Console, same: Sequence[EvidenceStory]) -> None:
 
     evidence = same[0]
     console.print(Padding(text(f"“{evidence.passage.text}”", "italic"), (0, 0, 0, 2), expand=False))
-    name = evidence.source_id or evidence.doc_id
-    about = f", {short(evidence.title, 60)}" if evidence.title and evidence.title != name else ""
+    name = document_name(evidence.source_id or evidence.doc_id)
+    about = f", {short(evidence.title, 60)}" if evidence.title and evidence.title != evidence.source_id else ""
     _fact(console, "document", f"{name}{about}, generation {evidence.generation}")
     if evidence.start is not None:
         chunk = f", chunk {evidence.chunk_id}" if evidence.chunk_id else ""
@@ -136,12 +141,13 @@ def _tell_place(console: Console, passage: Passage, origin: Origination) -> None
         where = f"from line {found.line:,} of the {'record' if origin.offset else 'file'}: "
     same = "the very same text stands there" if passage.exact else f"made from “{short(found.text, 160)}”"
     _fact(console, "bytes", f"{where}{same}", "green" if passage.exact else "")
+    _tell_now(console, origin)
 
 
 def _head(console: Console, story: DocumentStory) -> None:
     from rich.text import Text
 
-    console.print(Text.assemble((one_line(story.source_id), "bold"), f"  {one_line(story.title or '')}"))
+    console.print(Text.assemble((document_name(story.source_id), "bold"), f"  {one_line(story.title or '')}"))
     _fact(console, "document", f"{story.doc_id}, generation {story.generation}, pipeline {story.pipeline}")
 
 
@@ -150,8 +156,14 @@ def _tell_origin(console: Console, origin: Origination) -> None:
     size = f"{counted(origin.size, 'byte')} of {origin.kind}"
     _fact(console, "bytes", f"{size}, read {moment(origin.fetched_at)}" if origin.fetched_at else size)
     _fact(console, "sha256", origin.sha256)
+    _tell_now(console, origin)
     if origin.note:
         _fact(console, "note", origin.note, "yellow")
+
+
+def _tell_now(console: Console, origin: Origination) -> None:
+    if origin.now in _NOW:
+        _fact(console, "file now", *_NOW[origin.now])
 
 
 def _file(origin: Origination) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from contextlib import closing
@@ -138,14 +139,14 @@ def _show_search(console: Console, query: str, hits: tuple[SearchHit, ...]) -> N
     from rich.padding import Padding
     from rich.text import Text
 
-    from penstock.cli.screen import one_line, say, short, text
+    from penstock.cli.screen import document_name, one_line, say, short, text
     from penstock.retrieval.highlight import snippet
 
     say(console, f'penstock search "{query}"', "bold")
     for place, hit in enumerate(hits, start=1):
-        title = text(short(hit.title or hit.source_id, console.width - 5))
+        title = text(short(hit.title or document_name(hit.source_id), console.width - 5))
         console.print(Text.assemble((f"{place:>3} ", "cyan"), title))
-        console.print(Text.assemble("    ", (one_line(f"{hit.source_id} · {hit.kind}"), "dim")))
+        console.print(Text.assemble("    ", (f"{document_name(hit.source_id)} · {one_line(hit.kind)}", "dim")))
         start, end = snippet(hit.text, hit.highlights, 150)
         excerpt = text(hit.text[start:end])
         for first, last in hit.highlights:
@@ -162,7 +163,7 @@ def _show_graph(console: Console, around: Neighbourhood, chosen: Edge | None) ->
     from rich.padding import Padding
     from rich.text import Text
 
-    from penstock.cli.screen import counted, say, short, text
+    from penstock.cli.screen import counted, document_name, say, short, text
 
     node = around.node
     say(console, f'penstock graph "{node.name}"', "bold")
@@ -176,7 +177,7 @@ def _show_graph(console: Console, around: Neighbourhood, chosen: Edge | None) ->
         documents = (f"  {counted(edge.documents, 'document')}", "dim")
         console.print(Text.assemble("  ", subject, (predicate, "cyan"), target, documents if edge.object else ""))
         said = f"“{short(proof.quote, 140)}” " if edge.object else ""
-        line = text(f"{said}— {proof.source_id or proof.doc_id}", "dim")
+        line = text(f"{said}— {document_name(proof.source_id or proof.doc_id)}", "dim")
         console.print(Padding(line, (0, 0, 0, 6), expand=False))
     console.print()
 
@@ -200,7 +201,8 @@ def _show_trail(console: Console, app: App, edge: Edge) -> None:
 
 
 def _show_next(console: Console, app: App, subject: Subject) -> None:
-    from penstock.cli.screen import say
+    from penstock.cli.screen import document_name, say
+    from penstock.cli.ui import ui_command
 
     name = command()
     document = subject.edge.evidence[0] if subject.edge else None
@@ -208,13 +210,13 @@ def _show_next(console: Console, app: App, subject: Subject) -> None:
     if subject.around is not None:
         lines.append(f'{name} graph "{subject.around.node.name}" --depth 2')
     if document is not None:
-        lines.append(f"{name} explain {document.source_id or document.doc_id}")
+        lines.append(f"{name} explain {shlex.quote(document_name(document.source_id or document.doc_id))}")
     lines += [
         f"{name} pipelines show {PIPELINE}",
         f"{name} run {PIPELINE} PATH…  (documents of your own)",
         f"{name} doctor",
     ]
-    lines += ["make ui  (Dagster at http://127.0.0.1:3000)"] if Path("Makefile").exists() else []
+    lines += [f"{ui_command()}  (Dagster at http://127.0.0.1:3000)"] if Path("workspace.yaml").exists() else []
     say(console, f"all of it lies in {app.settings.home}; what to type next:", "bold")
     for line in lines:
         say(console, f"  {line}")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from penstock.errors import NotFound
+from penstock.errors import NotFound, PenstockError
 from penstock.explain.resolve import resolve
 from penstock.explain.standing import Sinks, standing
 from penstock.explain.stories import (
@@ -15,11 +15,12 @@ from penstock.explain.stories import (
     EdgeStory,
     EvidenceStory,
     JobStory,
+    Now,
     Origination,
     Passage,
     StageStory,
 )
-from penstock.ir import Chunk, Document, Locator, RawPayload
+from penstock.ir import Chunk, Document, Locator, Origin, RawPayload
 from penstock.ir.codec import decode
 from penstock.ledger.explain_read import Artifact, DocumentRow, ExplainReader, JobState, StageRow
 from penstock.ledger.graph_read import GraphReader
@@ -27,12 +28,14 @@ from penstock.ledger.jobs_read import JobsReader
 from penstock.ledger.ledger import Ledger
 from penstock.pipelines.catalogue import type_name
 from penstock.pipelines.topology import Topology
+from penstock.sources.files import Files
 from penstock.stores.artifacts import ArtifactStore
 from penstock.stores.search_index import SqliteSearchIndex
 
 
 class Explainer:
-    """Reads one tenant's ledger, index and graph. `topology_of` gives a pipeline by name, None where it isn't there."""
+    """Reads one tenant's ledger, index and graph. `topology_of` gives a pipeline by name, None where it isn't there;
+    `refetch` reads a place among files as it is now, None where there is nothing any more."""
 
     def __init__(
         self,
@@ -41,22 +44,32 @@ class Explainer:
         artifacts: ArtifactStore,
         index: SqliteSearchIndex,
         topology_of: Callable[[str], Topology | None],
+        refetch: Callable[[Origin], RawPayload | None] | None = None,
     ) -> None:
         self._tenant = tenant
         self._reader = ExplainReader(ledger.database)
         self._names = JobsReader(ledger.database)
         self._graph = GraphReader(ledger.database)
-        self._artifacts, self._index, self._topology_of = artifacts, index, topology_of
+        self._artifacts, self._index = artifacts, index
+        self._topology_of, self._refetch = topology_of, refetch
 
     def document(self, name: str, *aliases: str) -> DocumentStory:
         """By document id, source id, or the place it came from. Raises NotFound with the nearest names."""
         return self._story(self._document(name, *aliases))
 
-    def chunk(self, chunk_id: str) -> ChunkStory:
-        """By chunk id: as it is indexed, else as the newest generation has it. Raises NotFound."""
-        made = self._reader.chunk_jobs(self._tenant, chunk_id)
+    def chunk(self, name: str, *aliases: str) -> ChunkStory:
+        """By chunk id, or DOC:NUMBER with any name of its document; `aliases` are more of these.
+
+        As it is indexed, else as the newest generation has it. Raises NotFound.
+        """
+        chunk_id, made = name, self._reader.chunk_jobs(self._tenant, name)
         if not made:
-            raise NotFound(f"nothing is called {chunk_id!r}", next_step=self._near(chunk_id))
+            document, _, number = name.rpartition(":")
+            rows = self._reader.documents(self._tenant, [document, *aliases])
+            chunk_id = f"{rows[0].doc_id}:{number}" if len(rows) == 1 else name
+            made = self._reader.chunk_jobs(self._tenant, chunk_id)
+        if not made:
+            raise NotFound(f"nothing is called {name!r}", next_step=self._near(name))
         row = self._document(made[0][2])
         indexed = self._index.generation_of(self._tenant, row.doc_id) if self._index.exists else None
         job, generation, _ = next((one for one in made if one[1] == indexed), made[0])
@@ -202,7 +215,18 @@ class Explainer:
             payload.kind,
             payload.media_type,
             payload.note,
+            self._now(row, payload),
         )
+
+    def _now(self, row: DocumentRow, payload: RawPayload) -> Now:
+        """What became of the file since."""
+        if self._refetch is None or row.source != Files.name:
+            return "unknown"
+        try:
+            found = self._refetch(payload.origin)
+        except (OSError, PenstockError):
+            return "unknown"
+        return "gone" if found is None else "same" if found.content == payload.content else "changed"
 
     def _payload(self, row: DocumentRow, digest: bytes) -> RawPayload | None:
         stored = self._reader.payload(row.row, digest)

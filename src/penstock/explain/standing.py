@@ -70,7 +70,7 @@ def _why(
         word = "dead-lettered" if job.status == "dead" else "failed"
         return f"{word} at {lost.stage} ({lost.reason}): {lost.message}", lost.next_step or "penstock retry"
     if job.status == "waiting":
-        return f"it waits at the gate {job.current_stage} for {job.waiting_for}", _worker(job, topology)
+        return f"it waits at the gate {job.current_stage} for {job.waiting_for}{_worker(job, topology)}", ""
     if job.status == "cancelled":
         return "it was cancelled", f"penstock retry --status cancelled {row.doc_id}"
     if job.status == "superseded":
@@ -116,4 +116,4 @@ def _under_way(states: Sequence[StageRow], topology: Topology | None) -> str:
 
 def _worker(job: JobState, topology: Topology | None) -> str:
     gate = next((s.gate for s in topology.stages if s.name == job.current_stage), None) if topology else None
-    return gate.field.worker if gate else ""
+    return f", set by {gate.field.worker}" if gate else ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from penstock.explain.resolve import Slice
 from penstock.explain.standing import Standing
 from penstock.ir import Locator
 from penstock.ledger.explain_read import BatchOfJob, DeadLetterRow, JobState
+
+Now = Literal["same", "changed", "gone", "unknown"]
+"""unknown: it is no file, or can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Origination:
     """Where bytes came from. `offset` is their first byte in the file at `uri`; None: they are all of it.
 
     `fetched_at` (epoch milliseconds) is when these very bytes were read, `seen_at` when the place was last listed; it
-    is None when the place has since given others.
+    is None when the place has since given others. `now`: whether the file has the same bytes there at this moment.
     """
 
     uri: str
@@ -30,6 +33,7 @@ class Origination:
     kind: str
     media_type: str
     note: str
+    now: Now = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def encode(kind: Any, value: Any) -> tuple[bytes | None, bytes]:
     """`(head, body)`; the head is None for all types but RawPayload."""
     if kind is RawPayload:
-        return value.model_dump_json(exclude={"content"}).encode(), value.content
+        return value.model_dump_json(exclude={"content", "page_end"}).encode(), value.content
     if kind is Vectors:
         return None, value.to_bytes()
     return None, _adapter(kind).dump_json(value)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from penstock.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +27,13 @@ class StageContext:
     def token(self) -> int:
         value = self.metadata.get("token", 0)
         return value if isinstance(value, int) else 0
+
+
+_TENANT = re.compile(r"[a-z0-9-]{1,63}")
+
+
+def check_tenant(name: str) -> str:
+    """The name. Raises UsageError for one that is no tenant's."""
+    if not _TENANT.fullmatch(name):
+        raise UsageError(f"the tenant {name!r}: a name is 1 to 63 small letters, digits and dashes")
+    return name

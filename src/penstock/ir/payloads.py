@@ -10,10 +10,14 @@ from penstock.ir.model import Record, Text
 
 
 class Request(Record):
-    """What a submission asks of a source: the source's name and its own options."""
+    """What a submission asks of a source: the source's name and its own options.
+
+    `since`: epoch milliseconds; what the source knows to be unchanged since then need not be listed. 0: everything.
+    """
 
     source: str
     query: dict[str, object] = Field(default_factory=dict)
+    since: int = 0
 
 
 class Origin(Record):
@@ -39,6 +43,7 @@ class RawPayload(Record):
     `kind` is the sniffed format (see sources.sniff.KINDS), `source_id` the identifier that the content states, else
     the place it was found in. `cursor` is where a listing goes on after this payload. `note` says what is wrong with
     bytes that the source itself could not take (see sources.sniff.FAULTS); they still go through, so that none is lost.
+    `page_end`: the last of a page; what is listed is committed before the next page is asked for.
     """
 
     source: str
@@ -49,6 +54,7 @@ class RawPayload(Record):
     content: bytes = Field(repr=False)
     cursor: str = ""
     note: Text = ""
+    page_end: bool = False
 
     @property
     def sha256(self) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, select
 
 from penstock.ledger.database import Database
 from penstock.ledger.graph_schema import graph_documents
+from penstock.ledger.names import documents_called
 from penstock.ledger.schema import (
     artifacts,
     batch_jobs,
@@ -131,18 +132,17 @@ class ExplainReader:
         self._db = database
 
     def documents(self, tenant: str, names: Sequence[str]) -> list[DocumentRow]:
-        """Documents with such a document id or source id; where there are none, those that came from such a place."""
-        d, o = documents.c, origins.c
+        """Documents that answer to any of the names (see `ledger.names`)."""
+        d = documents.c
         columns: tuple[Any, ...] = (
             d.id, d.doc_id, d.tenant, d.source, d.source_id, d.kind, d.title, d.content, d.generation, d.pipeline,
             d.created_at, d.updated_at,
         )  # fmt: skip
-        named = select(*columns).where(d.tenant == tenant, or_(d.doc_id.in_(names), d.source_id.in_(names)))
-        placed = select(o.document_id).where(o.tenant == tenant, or_(o.uri.in_(names), o.key.in_(names)))
         with self._db.read() as connection:
-            rows = connection.execute(named.order_by(d.id)).all()
-            rows = rows or connection.execute(select(*columns).where(d.id.in_(placed)).order_by(d.id)).all()
-        return [DocumentRow(*row) for row in rows]
+            called = documents_called(connection, tenant, names)
+            parts = [called[first : first + 512] for first in range(0, len(called), 512)]
+            found = [select(*columns).where(d.id.in_(part)).order_by(d.id) for part in parts]
+            return [DocumentRow(*row) for query in found for row in connection.execute(query)]
 
     def places(self, document: int) -> list[PlaceRow]:
         """The latest first."""

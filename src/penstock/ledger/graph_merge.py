@@ -28,8 +28,16 @@ NAME = "name"
 _Mark = tuple[str, str, str]
 
 
-def merge(connection: Connection, tenant: str, entities: Iterable[int]) -> dict[int, frozenset[int]]:
-    """For each of these entity rows the ids of all rows of its node, itself included."""
+def merge(
+    connection: Connection,
+    tenant: str,
+    entities: Iterable[int],
+    most: int | None = MAX_MEMBERS,
+) -> dict[int, frozenset[int]]:
+    """For each of these entity rows the ids of all rows of its node, itself included.
+
+    About `most` rows are added to those given; None: however many there are.
+    """
     given = list(dict.fromkeys(entities))
     parent = {id: id for id in given}
 
@@ -41,7 +49,7 @@ def merge(connection: Connection, tenant: str, entities: Iterable[int]) -> dict[
 
     asked: set[_Mark] = set()
     frontier = set(given)
-    while frontier and len(parent) <= len(given) + MAX_MEMBERS:
+    while frontier and (most is None or len(parent) <= len(given) + most):
         marks = _marks_of(connection, frontier) - asked
         asked |= marks
         frontier = set()
@@ -62,7 +70,7 @@ def _marks_of(connection: Connection, entities: Iterable[int]) -> set[_Mark]:
     """(family, scheme, value) of every identifier that these rows are stated to have; the scheme of a name is NAME."""
     e, i = graph_entities.c, graph_identifiers.c
     marks: set[_Mark] = set()
-    for ids in _slices(entities):
+    for ids in slices(entities):
         named = select(e.type, e.identity).where(e.id.in_(ids), e.type.in_(sorted(VOCABULARY)))
         marks.update((family(type), NAME, identity) for type, identity in connection.execute(named))
         stated = select(e.type, i.scheme, i.value).distinct().join(graph_identifiers, e.id == i.entity_id)
@@ -75,7 +83,7 @@ def _bearers_of(connection: Connection, tenant: str, marks: set[_Mark]) -> dict[
     """All rows of the tenant that have these identifiers or names, by identifier or name."""
     e, i = graph_entities.c, graph_identifiers.c
     bearers: dict[_Mark, set[int]] = defaultdict(set)
-    for values in _slices({value for _, scheme, value in marks if scheme != NAME}):
+    for values in slices({value for _, scheme, value in marks if scheme != NAME}):
         stated = (
             select(e.id, e.type, i.scheme, i.value)
             .distinct()
@@ -86,12 +94,13 @@ def _bearers_of(connection: Connection, tenant: str, marks: set[_Mark]) -> dict[
             if (mark := (family(type), scheme, value)) in marks:
                 bearers[mark].add(id)
     named = {key_of(type, mark[2]): mark for mark in marks if mark[1] == NAME for type in VOCABULARY}
-    for keys in _slices(named):
+    for keys in slices(named):
         for id, key in connection.execute(select(e.id, e.key).where(e.tenant == tenant, e.key.in_(keys))):
             bearers[named[key]].add(id)
     return bearers
 
 
-def _slices(values: Iterable[Any]) -> Iterator[list[Any]]:
+def slices(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """The values, sorted, in parts that fit into one IN list."""
     ordered = sorted(values)
     return (ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE))

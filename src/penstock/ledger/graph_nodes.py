@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, func, select
 
 from penstock.ir.knowledge import TYPES
-from penstock.ledger.graph_merge import NAME, merge
+from penstock.ledger.graph_merge import MAX_MEMBERS, NAME, merge, slices
 from penstock.ledger.graph_names import VOCABULARY
 from penstock.ledger.graph_schema import graph_entities, graph_identifiers, graph_mentions
 from penstock.ledger.graph_view import Node
@@ -17,32 +17,47 @@ RANK = {type: rank for rank, type in enumerate(dict.fromkeys(("Drug", "Condition
 """The more a type tells, the lower; of a node's types the lowest is shown."""
 
 
-def nodes_of(connection: Connection, tenant: str, rows: Collection[int]) -> dict[int, Node]:
-    """The node of each of these entity rows."""
-    groups = merge(connection, tenant, rows)
-    ids = sorted(set().union(*groups.values()))
+def nodes_of(
+    connection: Connection,
+    tenant: str,
+    rows: Collection[int],
+    most: int | None = MAX_MEMBERS,
+) -> dict[int, Node]:
+    """The node of each of these entity rows. `most`: see merge."""
+    groups = merge(connection, tenant, rows, most)
     e, i, m = graph_entities.c, graph_identifiers.c, graph_mentions.c
-    found = connection.execute(select(e.id, e.key, e.type, e.identity).where(e.id.in_(ids))).all()
-    entities = {id: (id, key, type) for id, key, type, _ in found}
+    entities: dict[int, tuple[int, str, str]] = {}
     names: dict[int, dict[str, int]] = defaultdict(dict)
-    used = select(m.entity_id, m.name, func.count()).where(m.entity_id.in_(ids)).group_by(m.entity_id, m.name)
-    for id, name, number in connection.execute(used):
-        names[id][name] = number
     stated: dict[int, set[tuple[str, str]]] = defaultdict(set)
-    for id, _, type, identity in found:
-        if type in VOCABULARY:
-            stated[id].add((NAME, identity))
-    given = select(i.entity_id, i.scheme, i.value).distinct().where(i.entity_id.in_(ids))
-    for id, scheme, value in connection.execute(given):
-        stated[id].add((scheme, value))
+    for ids in slices(set().union(*groups.values())):
+        for id, key, type, identity in connection.execute(
+            select(e.id, e.key, e.type, e.identity).where(e.id.in_(ids)),
+        ):
+            entities[id] = (id, key, type)
+            if type in VOCABULARY:
+                stated[id].add((NAME, identity))
+        used = select(m.entity_id, m.name, func.count()).where(m.entity_id.in_(ids)).group_by(m.entity_id, m.name)
+        for id, name, number in connection.execute(used):
+            names[id][name] = number
+        given = select(i.entity_id, i.scheme, i.value).distinct().where(i.entity_id.in_(ids))
+        for id, scheme, value in connection.execute(given):
+            stated[id].add((scheme, value))
     made: dict[frozenset[int], Node] = {}
     for group in set(groups.values()):
         number = sum(sum(names[id].values()) for id in group)
         if len(group) > 1:
-            mentioned = select(func.count(m.document_id.distinct())).where(m.entity_id.in_(sorted(group)))
-            number = connection.execute(mentioned).scalar_one()
+            number = len(_mentioning(connection, group))
         made[group] = _node([entities[id] for id in sorted(group)], names, stated, number)
     return {id: made[group] for id, group in groups.items()}
+
+
+def _mentioning(connection: Connection, entities: Collection[int]) -> set[int]:
+    """The documents that name any of these rows."""
+    m = graph_mentions.c
+    found: set[int] = set()
+    for ids in slices(entities):
+        found.update(connection.execute(select(m.document_id).distinct().where(m.entity_id.in_(ids))).scalars())
+    return found
 
 
 def _node(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
@@ -11,21 +10,20 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from penstock.errors import NotFound
-from penstock.ir import Locator
 from penstock.ledger.database import Database
+from penstock.ledger.graph_links import links_of, together
 from penstock.ledger.graph_merge import merge
 from penstock.ledger.graph_names import fold
 from penstock.ledger.graph_nodes import RANK, nodes_of
 from penstock.ledger.graph_schema import (
     graph_claims,
-    graph_documents,
     graph_entities,
     graph_evidence,
     graph_identifiers,
     graph_mentions,
 )
-from penstock.ledger.graph_view import Edge, Neighbourhood, Node, Trail
-from penstock.ledger.schema import documents
+from penstock.ledger.graph_view import Edge, Merge, Neighbourhood, Node
+from penstock.ledger.graph_why import merges_of
 
 MAX_CLAIMS = 2_000
 """Claims looked at around one level of nodes, those with the most documents first."""
@@ -62,6 +60,11 @@ class GraphReader:
             nodes = set(nodes_of(connection, tenant, sorted(rows)[:MAX_CLAIMS]).values())
         wanted = [node for node in nodes if type is None or type.casefold() in (t.casefold() for t in node.types)]
         return sorted(wanted, key=lambda node: (-node.documents, RANK.get(node.type, 99), node.name, node.key))
+
+    def merges(self, node: Node) -> list[Merge]:
+        """Why the node's rows are one: each thing that two or more of them share, and which documents state it."""
+        with self._database.read() as connection:
+            return merges_of(connection, node)
 
     def suggest(self, tenant: str, query: str, count: int = 5) -> list[str]:
         """Names near one that nothing is called: those that contain it, then those spelled alike."""
@@ -160,65 +163,21 @@ class GraphReader:
         """Claims about the same nodes as one edge each, with up to `evidence` trails of each claim."""
         ends = {end for claim in claims for end in (claim.subject_id, claim.object_id) if end is not None}
         nodes = nodes_of(connection, tenant, ends)
-        together: dict[tuple[str, str, str | None, str | None], list[Row[Any]]] = defaultdict(list)
-        for claim in claims:
-            target = nodes[claim.object_id].key if claim.object_id is not None else None
-            together[nodes[claim.subject_id].key, claim.predicate, target, claim.value].append(claim)
-        trails = self._trails(connection, {claim.id: claim.key for claim in claims}, evidence)
-        counts = self._documents_behind(connection, list(together.values()))
-        edges = []
-        for same, number in zip(together.values(), counts, strict=True):
-            keys = tuple(sorted(claim.key for claim in same))
-            first = same[0]
-            edges.append(
-                Edge(
-                    id=keys[0],
-                    claims=keys,
-                    subject=nodes[first.subject_id],
-                    predicate=first.predicate,
-                    object=nodes[first.object_id] if first.object_id is not None else None,
-                    value=first.value,
-                    documents=number,
-                    evidence=tuple(sorted((t for claim in same for t in trails[claim.id]), key=_telling)),
-                )
+        keys = {id: node.key for id, node in nodes.items()}
+        by_key = {node.key: node for node in nodes.values()}
+        return [
+            Edge(
+                id=link.id,
+                claims=link.claims,
+                subject=by_key[link.subject],
+                predicate=link.predicate,
+                object=by_key[link.object] if link.object is not None else None,
+                value=link.value,
+                documents=link.documents,
+                evidence=link.evidence,
             )
-        return edges
-
-    def _documents_behind(self, connection: Connection, groups: Sequence[Sequence[Row[Any]]]) -> list[int]:
-        """How many documents say each group of claims."""
-        p = graph_evidence.c
-        ids = [claim.id for claims in groups for claim in claims]
-        behind: dict[int, set[int]] = defaultdict(set)
-        for claim, document in connection.execute(
-            select(p.claim_id, p.document_id).distinct().where(p.claim_id.in_(ids))
-        ):
-            behind[claim].add(document)
-        return [len(set().union(*(behind[claim.id] for claim in claims))) for claims in groups]
-
-    def _trails(self, connection: Connection, claims: dict[int, str], count: int) -> dict[int, list[Trail]]:
-        """The first `count` evidences of each claim, those with a sentence before those with a field alone."""
-        p, d = graph_evidence.c, graph_documents.c
-        place = func.row_number().over(partition_by=p.claim_id, order_by=(p.start.is_(None), d.doc_id, p.ordinal))
-        columns = (p.chunk_id, p.field, p.start, p.end, p.quote, p.locator, p.attributes)
-        ranked = (
-            select(
-                p.claim_id, d.doc_id, d.generation, d.extractor, d.version, *columns,
-                documents.c.source, documents.c.source_id, documents.c.title, place.label("place"),
-            )
-            .join_from(graph_evidence, graph_documents, d.id == p.document_id)
-            .outerjoin(documents, and_(documents.c.tenant == d.tenant, documents.c.doc_id == d.doc_id))
-            .where(p.claim_id.in_(claims))
-            .subquery()
-        )  # fmt: skip
-        trails: dict[int, list[Trail]] = defaultdict(list)
-        for row in connection.execute(select(ranked).where(ranked.c.place <= count)):
-            values = dict(row._mapping)
-            del values["place"]
-            claim = values.pop("claim_id")
-            values["locator"] = Locator.model_validate_json(values["locator"])
-            values["attributes"] = json.loads(values["attributes"] or "{}")
-            trails[claim].append(Trail(claim=claims[claim], **values))
-        return trails
+            for link in links_of(connection, together(claims, keys), keys, evidence)
+        ]
 
 
 def _varied(edges: Iterable[Edge], centre: Collection[int]) -> list[Edge]:
@@ -231,8 +190,3 @@ def _varied(edges: Iterable[Edge], centre: Collection[int]) -> list[Edge]:
         alike.sort(key=lambda edge: (-edge.documents, edge.object.name if edge.object else edge.value or "", edge.id))
         ranked += [(place, kind, edge) for place, edge in enumerate(alike)]
     return [edge for _, _, edge in sorted(ranked, key=lambda one: (one[0], one[1], one[2].id))]
-
-
-def _telling(trail: Trail) -> tuple[bool, str, str, int]:
-    """Sentences before bare fields."""
-    return trail.start is None, trail.doc_id, trail.field or "", trail.start or 0

@@ -49,6 +49,34 @@ class Trail:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """Why entity rows are one node: what two or more of them share.
+
+    `scheme` and `value` are an identifier, or "name" and the folded name; `entities` the (type, name) of those that
+    share it; `documents` the ids of the first documents that state the identifier (none for a name).
+    """
+
+    scheme: str
+    value: str
+    entities: tuple[tuple[str, str], ...]
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An edge by the keys of its nodes: see Edge."""
+
+    id: str
+    claims: tuple[str, ...]
+    subject: str
+    predicate: str
+    object: str | None
+    value: str | None
+    documents: int
+    evidence: tuple[Trail, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
     """subject —predicate→ object or value: the claims that say so about the nodes' rows, read as one.
 

@@ -2,89 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
 from penstock.errors import Fenced
-from penstock.ir.model import clean_text
 from penstock.ledger.database import Database, clock
+from penstock.ledger.known import Current, Places, documents_of, is_cancelled, is_unchanged, jobs_of, places_of
+from penstock.ledger.listing import KnownDocument, KnownJob, Listing, Record, Route, Taken
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.rounds import new_round
 from penstock.ledger.schema import (
     artifacts,
     batch_jobs,
+    batches,
     documents,
     jobs,
     origins,
     outbox,
+    scope_documents,
     stage_states,
     submissions,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One listed payload as the ledger takes it in. `body` None: it rests in the artifact store under `content`."""
-
-    doc_id: str
-    source_id: str
-    kind: str
-    origin: str
-    uri: str
-    version: str
-    content: bytes
-    size: int
-    head: bytes
-    body: bytes | None
-
-    def __post_init__(self) -> None:
-        # Cleaned here too, not only in the columns: what is read back is compared with these.
-        for name in ("source_id", "origin", "uri", "version"):
-            object.__setattr__(self, name, clean_text(getattr(self, name)))
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What the documents of a listing are taken for."""
-
-    tenant: str
-    source: str
-    pipeline: str
-    fingerprint: str
-    stage: str
-    definition_id: int
-    correlation_id: str
-    final: bool = False
-
-
-@dataclass(slots=True)
-class Taken:
-    """What became of a group: jobs in order, and how many were new, changed, retried or as before."""
-
-    jobs: list[int]
-    new: int = 0
-    changed: int = 0
-    retried: int = 0
-    unchanged: int = 0
-    still_dead: int = 0
-
-
-@dataclass(slots=True)
-class _Doc:
-    id: int
-    content: bytes
-    generation: int
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The lease under which a submission is being listed."""
-
-    submission: int
-    token: int
 
 
 class Intake:
@@ -98,25 +37,17 @@ class Intake:
         with self._db.write() as connection:
             self._db.take_turns(connection, f"intake {route.tenant}")
             now = clock(connection)
-            known = self._documents(connection, route, group)
-            places = self._places(connection, route, group)
-            job_rows = self._jobs(connection, route, [d.id for d in known.values()])
-            unchanged = all(
-                (doc := known.get(r.source_id)) is not None
-                and doc.fingerprint == route.fingerprint
-                and places.get(r.origin) == (r.content, doc.id)
-                and (job := job_rows.get((doc.id, doc.generation))) is not None
-                and job[1] in ("done", "pending", "waiting", "dead")
-                for r in group
-            )
-            if unchanged:
-                rows = [job_rows[known[r.source_id].id, known[r.source_id].generation] for r in group]
-                taken = Taken([job for job, _ in rows], unchanged=len(rows))
-                taken.still_dead = sum(status == "dead" for _, status in rows)
+            known = documents_of(connection, route, group)
+            places = places_of(connection, route, group)
+            current = jobs_of(connection, route, known.values())
+            if all(is_unchanged(r, route, known.get(r.source_id), places, current) for r in group):
+                taken = Taken(unchanged=len(group))
+                self._let_be(route, taken, [current[known[r.source_id].id] for r in group])
             else:
-                taken = self._take(connection, now, route, group, known, places, job_rows)
-            self._join(connection, batch, taken.jobs)
+                taken = self._take(connection, now, route, group, known, places, current, listing)
+            self._join(connection, batch, [*taken.jobs, *self._unheld(connection, batch, taken.kept, listing)])
             if listing is not None:
+                self._see(connection, listing, known.values())
                 moved = connection.execute(
                     update(submissions)
                     .where(submissions.c.id == listing.submission, submissions.c.token == listing.token)
@@ -131,7 +62,7 @@ class Intake:
         count = 0
         while True:
             query = (
-                select(documents.c.id, documents.c.content, documents.c.generation, documents.c.fingerprint, jobs.c.id)
+                select(documents.c.id, documents.c.content, documents.c.generation, jobs.c.id)
                 .join(jobs, jobs.c.document_id == documents.c.id)
                 .join(batch_jobs, batch_jobs.c.job_id == jobs.c.id)
                 .where(
@@ -149,11 +80,13 @@ class Intake:
                 if not rows:
                     return count
                 now = clock(connection)
-                docs = [_Doc(row[0], row[1], row[2] + 1, route.fingerprint) for row in rows]
+                docs = [
+                    KnownDocument(row[0], row[1], row[2] + 1, route.fingerprint, route.pipeline, "") for row in rows
+                ]
                 self._raise_generation(connection, now, route, docs)
                 connection.execute(
                     batch_jobs.delete().where(
-                        batch_jobs.c.batch_id == batch, batch_jobs.c.job_id.in_([row[4] for row in rows])
+                        batch_jobs.c.batch_id == batch, batch_jobs.c.job_id.in_([row[3] for row in rows])
                     )
                 )
                 self._join(connection, batch, self._new_jobs(connection, now, route, docs))
@@ -165,91 +98,107 @@ class Intake:
         now: int,
         route: Route,
         group: Sequence[Record],
-        known: dict[str, _Doc],
-        places: dict[str, tuple[bytes, int]],
-        existing: dict[tuple[int, int], tuple[int, str]],
+        known: dict[str, KnownDocument],
+        places: Places,
+        current: Current,
+        listing: Listing | None,
     ) -> Taken:
-        taken = Taken([])
+        taken = Taken()
         fresh = [r for r in group if r.source_id not in known]
         ids = self._db.allocate(connection, documents.c.id, len(fresh)) if fresh else ()
         for r, number in zip(fresh, ids, strict=True):
-            known[r.source_id] = _Doc(number, r.content, 1, route.fingerprint)
+            known[r.source_id] = KnownDocument(number, r.content, 1, route.fingerprint, route.pipeline, r.kind)
         if fresh:
             self._insert_documents(connection, now, route, [(known[r.source_id], r) for r in fresh])
         new_sources = {r.source_id for r in fresh}
-        risen: list[_Doc] = []
-        kinds: dict[int, str] = {}
+        risen: list[tuple[KnownDocument, Record]] = []
+        other_bytes: list[int] = []
+        adopted: list[KnownDocument] = []
         for r in group:
-            if r.source_id in new_sources:
-                continue
             doc = known[r.source_id]
-            moved = r.content != doc.content and places.get(r.origin) != (r.content, doc.id)
+            elsewhere = r.content != doc.content and places.get(r.origin) != (r.content, doc.id)
+            moved = elsewhere or r.kind != doc.kind  # all that is empty, unreadable or too large has equal bytes: none
+            if r.source_id in new_sources or (not moved and is_cancelled(current.get(doc.id))):
+                continue
             if moved or doc.fingerprint != route.fingerprint:
                 doc.generation += 1
                 doc.fingerprint = route.fingerprint
                 if moved:
                     doc.content = r.content
-                    kinds[doc.id] = r.kind
-                risen.append(doc)
+                    other_bytes.append(doc.id)
+                risen.append((doc, r))
+                current.pop(doc.id, None)
+            elif doc.pipeline != route.pipeline:
+                adopted.append(doc)
         taken.new, taken.changed = len(fresh), len(risen)
+        taken.rivals = self._rivals(connection, other_bytes, group, listing)
         left = self._held_by(connection, route, group) - {d.id for d in known.values()}
         self._store(connection, now, route, known, group)
         self._forsake(connection, now, left)
         if risen:
-            self._raise_generation(connection, now, route, risen)
-        if kinds:
+            self._raise_generation(connection, now, route, [doc for doc, _ in risen])
             connection.execute(
                 update(documents).where(documents.c.id == bindparam("b_id")).values(kind=bindparam("b_kind")),
-                [{"b_id": number, "b_kind": kind} for number, kind in kinds.items()],
+                [{"b_id": doc.id, "b_kind": r.kind} for doc, r in risen],
             )
-        missing = [d for d in known.values() if (d.id, d.generation) not in existing]
+        if adopted:
+            self._adopt(connection, now, route, adopted)
+        missing = [d for d in known.values() if d.id not in current]
         made = dict(zip((d.id for d in missing), self._new_jobs(connection, now, route, missing), strict=True))
-        retry = []
-        for r in group:
-            doc = known[r.source_id]
-            if doc.id in made:
-                taken.jobs.append(made[doc.id])
-                continue
-            job, status = existing[doc.id, doc.generation]
-            taken.jobs.append(job)
-            if status in _TRIED_AGAIN:
-                retry.append(job)
-            else:
-                taken.unchanged += 1
-                taken.still_dead += status == "dead"
-        taken.retried = len(new_round(connection, now, retry, _TRIED_AGAIN))
+        taken.jobs += made.values()
+        there = [current[doc.id] for r in group if (doc := known[r.source_id]).id not in made]
+        again = [job.id for job in there if job.status in _TRIED_AGAIN]
+        taken.retried = len(new_round(connection, now, again, _TRIED_AGAIN))
+        taken.jobs += again
+        left_alone = [job for job in there if job.status not in _TRIED_AGAIN]
+        taken.unchanged = len(left_alone)
+        self._let_be(route, taken, left_alone)
         return taken
 
-    def _documents(self, connection: Connection, route: Route, group: Sequence[Record]) -> dict[str, _Doc]:
-        query = select(
-            documents.c.source_id,
-            documents.c.id,
-            documents.c.content,
-            documents.c.generation,
-            documents.c.fingerprint,
-        ).where(
-            documents.c.tenant == route.tenant,
-            documents.c.source == route.source,
-            documents.c.source_id.in_([r.source_id for r in group]),
-        )
-        return {row[0]: _Doc(*row[1:]) for row in connection.execute(query)}
+    def _let_be(self, route: Route, taken: Taken, there: Sequence[KnownJob]) -> None:
+        taken.kept += [job.id for job in there if job.pipeline == route.pipeline]
+        taken.still_dead += sum(job.status == "dead" for job in there)
+        taken.cancelled += sum(job.status == "cancelled" for job in there)
 
-    def _places(self, connection: Connection, route: Route, group: Sequence[Record]) -> dict[str, tuple[bytes, int]]:
-        query = select(origins.c.key, origins.c.content, origins.c.document_id).where(
-            origins.c.tenant == route.tenant,
-            origins.c.source == route.source,
-            origins.c.key.in_([r.origin for r in group]),
+    def _see(self, connection: Connection, listing: Listing, docs: Collection[KnownDocument]) -> None:
+        """The scope has these documents, as of this listing."""
+        insert = self._db.insert(scope_documents).values(scope_id=listing.scope, submission_id=listing.submission)
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=["scope_id", "document_id"], set_={"submission_id": insert.excluded.submission_id}
+            ),
+            [{"document_id": doc.id} for doc in docs],
         )
-        return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
-    def _jobs(self, connection: Connection, route: Route, ids: Sequence[int]) -> dict[tuple[int, int], tuple[int, str]]:
-        query = select(jobs.c.document_id, jobs.c.generation, jobs.c.id, jobs.c.status).where(
-            jobs.c.document_id.in_(ids), jobs.c.pipeline == route.pipeline
+    def _unheld(
+        self, connection: Connection, batch: int, kept: Sequence[int], listing: Listing | None
+    ) -> Sequence[int]:
+        """Without those that another slice of the same submission holds: there they stay."""
+        if listing is None or not kept:
+            return kept
+        held = (
+            select(batch_jobs.c.job_id)
+            .join(batches, batches.c.id == batch_jobs.c.batch_id)
+            .where(batches.c.submission_id == listing.submission, batches.c.id != batch, batch_jobs.c.job_id.in_(kept))
         )
-        return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+        elsewhere = set(connection.execute(held).scalars())
+        return [job for job in kept if job not in elsewhere]
+
+    def _rivals(
+        self, connection: Connection, changed: Sequence[int], group: Sequence[Record], listing: Listing | None
+    ) -> int:
+        """How many of these documents this listing has seen before, at another place and with other bytes."""
+        if not changed or listing is None:
+            return 0
+        query = select(func.count(origins.c.document_id.distinct())).where(
+            origins.c.document_id.in_(changed),
+            origins.c.seen_at >= listing.since,
+            origins.c.key.not_in([r.origin for r in group]),
+        )
+        return int(connection.execute(query).scalar_one())
 
     def _insert_documents(
-        self, connection: Connection, now: int, route: Route, pairs: Sequence[tuple[_Doc, Record]]
+        self, connection: Connection, now: int, route: Route, pairs: Sequence[tuple[KnownDocument, Record]]
     ) -> None:
         connection.execute(
             documents.insert().values(
@@ -268,11 +217,12 @@ class Intake:
         )
 
     def _store(
-        self, connection: Connection, now: int, route: Route, known: dict[str, _Doc], group: Sequence[Record]
+        self, connection: Connection, now: int, route: Route, known: dict[str, KnownDocument], group: Sequence[Record]
     ) -> None:
         """Payloads under their own hash, and what each place gave."""
+        keep = self._db.insert(artifacts).values(kind="RawPayload")
         connection.execute(
-            self._db.insert(artifacts).values(kind="RawPayload").on_conflict_do_nothing(),
+            keep.on_conflict_do_update(index_elements=["document_id", "key"], set_={"head": keep.excluded.head}),
             [
                 {
                     "document_id": known[r.source_id].id,
@@ -320,10 +270,9 @@ class Intake:
             failed = and_(jobs.c.document_id.in_(left), jobs.c.status.in_(("failed", "dead")), ~elsewhere)
             connection.execute(update(jobs).where(failed).values(status="superseded", updated_at=now))
 
-    def _raise_generation(self, connection: Connection, now: int, route: Route, docs: Sequence[_Doc]) -> None:
-        """Make older generations superseded and fence off whoever is at them, with the new one in one transaction."""
-        older = and_(jobs.c.document_id.in_([d.id for d in docs]), jobs.c.status.not_in(("superseded", "cancelled")))
-        lock_jobs(connection, older)
+    def _raise_generation(self, connection: Connection, now: int, route: Route, docs: Sequence[KnownDocument]) -> None:
+        """Make older generations superseded, with the new one in one transaction."""
+        self._supersede(connection, now, jobs.c.document_id.in_([d.id for d in docs]))
         connection.execute(
             update(documents)
             .where(documents.c.id == bindparam("b_id"))
@@ -336,6 +285,19 @@ class Intake:
             ),
             [{"b_id": d.id, "b_generation": d.generation, "b_content": d.content} for d in docs],
         )
+
+    def _adopt(self, connection: Connection, now: int, route: Route, docs: Sequence[KnownDocument]) -> None:
+        """A pipeline of another name that does the very same takes these over: it was renamed, or copied."""
+        ids = [d.id for d in docs]
+        self._supersede(connection, now, and_(jobs.c.document_id.in_(ids), jobs.c.pipeline != route.pipeline))
+        connection.execute(
+            update(documents).where(documents.c.id.in_(ids)).values(pipeline=route.pipeline, updated_at=now)
+        )
+
+    def _supersede(self, connection: Connection, now: int, which: ColumnElement[bool]) -> None:
+        """Whoever is at these jobs is fenced off."""
+        older = and_(which, jobs.c.status.not_in(("superseded", "cancelled")))
+        lock_jobs(connection, older)
         stale = select(jobs.c.id).where(older)
         connection.execute(
             update(stage_states)
@@ -344,7 +306,7 @@ class Intake:
         )
         connection.execute(update(jobs).where(older).values(status="superseded", updated_at=now))
 
-    def _new_jobs(self, connection: Connection, now: int, route: Route, docs: Sequence[_Doc]) -> list[int]:
+    def _new_jobs(self, connection: Connection, now: int, route: Route, docs: Sequence[KnownDocument]) -> list[int]:
         """Jobs whose ingest is done, since their payload is here; their ids, in order."""
         if not docs:
             return []
@@ -388,7 +350,8 @@ class Intake:
             )
 
 
-_TRIED_AGAIN = ("failed", "superseded")
-"""Of jobs of today's generation: superseded is one whose only place had held another document for a while."""
+_TRIED_AGAIN = ("failed", "superseded", "retiring", "retired")
+"""Of jobs of today's generation: superseded is one whose only place had held another document for a while, or whose
+pipeline another had taken the document from; retired is one that was gone from its source, and is back."""
 
 __all__ = ["Intake", "Listing", "Record", "Route", "Taken"]

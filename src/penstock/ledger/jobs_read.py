@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select
 
 from penstock.errors import NotFound
 from penstock.ledger.database import Database
+from penstock.ledger.names import documents_called
 from penstock.ledger.schema import batch_jobs, batches, documents, jobs, stage_states
 
 JOB_STATUSES = ("pending", "waiting", "done", "failed", "dead", "cancelled", "superseded", "retired")
 BATCH_STATUSES = ("held", "filling", "queued", "claimed", "started", "complete", "partial", "failed", "cancelled")
 _PAST = ("superseded", "retired")
+_MOST_SHOWN = 8
 _MOST_NAMES = 20_000
 """Names compared with one that no document has."""
 
@@ -111,9 +113,13 @@ class JobsReader:
     def batches(
         self, tenant: str, *, status: str | None = None, pipeline: str | None = None, limit: int = 50
     ) -> tuple[list[BatchRow], int]:
-        """The latest batches first, and how many match in all."""
+        """The latest batches first, and how many match in all; documents that are of the past are not counted."""
         size = (
-            select(func.count()).select_from(batch_jobs).where(batch_jobs.c.batch_id == batches.c.id).scalar_subquery()
+            select(func.count())
+            .select_from(batch_jobs)
+            .join(jobs, jobs.c.id == batch_jobs.c.job_id)
+            .where(batch_jobs.c.batch_id == batches.c.id, jobs.c.status.not_in(_PAST))
+            .scalar_subquery()
         )
         query: Select[Any] = select(
             batches.c.id,
@@ -165,31 +171,40 @@ class JobsReader:
             return sorted(connection.execute(query).scalars())
 
     def doc_ids(self, tenant: str, names: Iterable[str]) -> list[str]:
-        """The documents that are called so, by document id or source id. Raises NotFound with the nearest names."""
+        """The documents that are called so (see `ledger.names`).
+
+        Raises NotFound, with the nearest names for one that no document has, and for one that several answer to.
+        """
         found: list[str] = []
         for name in names:
-            query: Select[Any] = select(documents.c.doc_id).where(
-                documents.c.tenant == tenant, or_(documents.c.doc_id == name, documents.c.source_id == name)
-            )
             with self._db.read() as connection:
-                ids = sorted(connection.execute(query).scalars())
-            if not ids:
+                called = documents_called(connection, tenant, [name])
+                query: Select[Any] = select(documents.c.doc_id, documents.c.source_id)
+                rows = connection.execute(query.where(documents.c.id.in_(called[:_MOST_SHOWN]))).all()
+            if not rows:
                 near = self.near(tenant, name)
                 raise NotFound(
                     f"no document is called {name!r}",
                     next_step=f"near it: {', '.join(near)}" if near else "penstock jobs lists the documents",
                 )
-            found += ids
+            if len(called) > 1:
+                some = ", ".join(f"{source_id} ({doc_id})" for doc_id, source_id in sorted(rows))
+                more = ", …" if len(called) > len(rows) else ""
+                raise NotFound(
+                    f"{len(called)} documents answer to {name!r}: {some}{more}", next_step="name one by its document id"
+                )
+            found.append(rows[0].doc_id)
         return found
 
     def near(self, tenant: str, name: str, count: int = 5) -> list[str]:
-        """Source ids that contain a name, then those spelled alike."""
+        """Source ids that contain a name, then those spelled alike (of a path, its last part)."""
         of_tenant = select(documents.c.source_id).where(documents.c.tenant == tenant).order_by(documents.c.id)
         with self._db.read() as connection:
             within = of_tenant.where(documents.c.source_id.icontains(name, autoescape=True)).limit(count)
             found = list(connection.execute(within).scalars()) if name else []
             if len(found) < count:
                 known = list(connection.execute(of_tenant.limit(_MOST_NAMES)).scalars())
-                lower = {other.lower(): other for other in known}
-                found += [lower[close] for close in get_close_matches(name.lower(), lower, count, 0.6)]
+                lower = {other.rpartition("/")[2].lower(): other for other in known}
+                wanted = name.rpartition("/")[2].lower()
+                found += [lower[close] for close in get_close_matches(wanted, lower, count, 0.6)]
         return list(dict.fromkeys(found))[:count]

@@ -93,6 +93,12 @@ class Leases:
             row = connection.execute(select(runners.c.ended_at).where(runners.c.id == runner)).first()
         return row is None or row.ended_at is not None
 
+    def is_gone(self, runner: int) -> bool:
+        """`is_dead`, unless this machine sees its process at work: it was held up past its lease, and goes on."""
+        with self._db.read() as connection:
+            owner = connection.execute(select(runners.c.owner).where(runners.c.id == runner)).scalar()
+        return self.is_dead(runner) and not (owner is not None and known_alive(owner))
+
     def reap(self) -> Reaped:
         """Free the leases of runners that have expired or whose process is gone; dead-letter what died too often.
 
@@ -174,7 +180,7 @@ class Heartbeat:
         self._leases, self._runner, self._every = leases, runner, lease_seconds / 3
         self._stop = Event()
         self.lost = False
-        """True once the runner was declared dead: every lease it held may be someone else's."""
+        """True once the runner was declared dead, or nobody beats any more: its leases may be someone else's."""
         self._thread = Thread(target=self._beat, name="penstock-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -185,15 +191,17 @@ class Heartbeat:
         self._thread.join()
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._every):
-            try:
-                if not self._leases.renew(self._runner):
-                    self.lost = True
-                    return
-            except PenstockError:
-                # The database is away or locked: the next beat tries again, and if none gets through in time the
-                # lease expires, which is the truth.
-                continue
+        try:
+            while not self._stop.wait(self._every):
+                try:
+                    if not self._leases.renew(self._runner):
+                        return
+                except PenstockError:
+                    # The database is away or locked: the next beat tries again, and if none gets through in time the
+                    # lease expires, which is the truth.
+                    continue
+        finally:
+            self.lost = not self._stop.is_set()
 
 
 @cache
@@ -221,11 +229,20 @@ def owner() -> str:
 
 def known_dead(name: str) -> bool:
     """True only when this machine can tell that the process is gone; a process elsewhere is given its whole lease."""
+    return _lives(name) is False
+
+
+def known_alive(name: str) -> bool:
+    """True only when this machine sees the process."""
+    return _lives(name) is True
+
+
+def _lives(name: str) -> bool | None:
+    """None when this machine can't tell."""
     host, boot, namespace, pid, started = name.split("|")
     if not boot or not started or (host, boot, namespace) != _process_identity():
-        return False
-    state = _started(int(pid))
-    return state != started or _is_zombie(int(pid))
+        return None
+    return _started(int(pid)) == started and not _is_zombie(int(pid))
 
 
 def _is_zombie(pid: int) -> bool:

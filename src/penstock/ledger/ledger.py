@@ -13,9 +13,15 @@ from penstock.ledger.gates import Gates
 from penstock.ledger.intake import Intake
 from penstock.ledger.leases import Leases
 from penstock.ledger.migrate import ensure_current
+from penstock.ledger.outputs import Outputs
+from penstock.ledger.rates import Rates
 from penstock.ledger.reports import Reports
+from penstock.ledger.retirement import Retirement
 from penstock.ledger.runs import Runs
 from penstock.ledger.schema import ledger_meta
+from penstock.ledger.stores import Stores
+from penstock.ledger.submissions import Submissions
+from penstock.ledger.watermarks import Watermarks
 from penstock.ledger.work import Work
 
 
@@ -29,8 +35,14 @@ class Ledger:
         self.gates = Gates(database)
         self.intake = Intake(database)
         self.leases = Leases(database)
+        self.outputs = Outputs(database)
+        self.rates = Rates(database)
         self.reports = Reports(database)
+        self.retirement = Retirement(database)
         self.runs = Runs(database)
+        self.stores = Stores(database)
+        self.submissions = Submissions(database)
+        self.watermarks = Watermarks(database)
         self.work = Work(database)
 
     def open(self) -> None:

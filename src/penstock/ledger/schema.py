@@ -169,7 +169,7 @@ jobs = Table(
     Index("jobs_by_status", "status"),
 )
 """A document's way through a pipeline. `status`: pending, waiting (at a gate), done, failed (retryable), dead,
-cancelled, superseded, retired."""
+cancelled, superseded, retiring (its stores have yet to let go of it), retired."""
 
 batch_jobs = Table(
     "batch_jobs",
@@ -180,6 +180,42 @@ batch_jobs = Table(
     Index("batch_jobs_by_job", "job_id"),
     sqlite_with_rowid=False,
 )
+
+scopes = Table(
+    "scopes",
+    metadata,
+    _id(),
+    Column("tenant", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("request", Text, nullable=False),
+    UniqueConstraint("tenant", "source", "digest"),
+)
+"""What was ever asked of a source: `digest` is the sha256 (hex) of the canonical request."""
+
+scope_documents = Table(
+    "scope_documents",
+    metadata,
+    Column("scope_id", Id, nullable=False),
+    Column("document_id", Id, nullable=False),
+    Column("submission_id", Id, nullable=False),
+    PrimaryKeyConstraint("scope_id", "document_id"),
+    Index("scope_documents_by_document", "document_id"),
+    sqlite_with_rowid=False,
+)
+"""The documents a scope's listings gave, and the newest submission that did."""
+
+stores = Table(
+    "stores",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("pipeline", String, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("uuid", String, nullable=False),
+    PrimaryKeyConstraint("tenant", "pipeline", "stage", "uuid"),
+    sqlite_with_rowid=False,
+)
+"""The stores that a pipeline's sink has written to; more than one until nothing is left that only an older one has."""
 
 definitions = Table(
     "definitions",
@@ -293,6 +329,25 @@ runners = Table(
     ),
 )
 """A process that claims work. Its leases live as long as `expires_at`, which its heartbeat pushes on."""
+
+rates = Table(
+    "rates",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("next_us", BigInteger, nullable=False),
+    Column("paused_until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""When a service may be called next (epoch microseconds), and until when it is to be left alone (milliseconds)."""
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("submission_id", Id, primary_key=True, autoincrement=False),
+    Column("since", BigInteger, nullable=False),
+    Column("fingerprint", String, nullable=False),
+)
+"""What a submission's listing begins with, 0 for everything, and the pipeline's fingerprint ("" until it begins)."""
 
 outbox = Table(
     "outbox",

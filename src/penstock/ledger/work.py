@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, update
@@ -27,15 +27,6 @@ __all__ = ["Claim", "Committed", "Done", "Failed", "StageKey", "Stored", "Work",
 
 PAGE = 1024
 """Candidates looked up at a time, so that memory does not grow with a batch."""
-
-_STORED = (
-    artifacts.c.id,
-    artifacts.c.document_id,
-    artifacts.c.key,
-    artifacts.c.hash,
-    artifacts.c.kind,
-    artifacts.c.size,
-)
 
 
 class Work:
@@ -156,45 +147,6 @@ class Work:
         again = [c.job_id for c in claims if c.again]
         one_more = update(jobs).where(jobs.c.id.in_(again), jobs.c.status.in_(OPEN)).values(round=jobs.c.round + 1)
         return {row.id: row.round for row in connection.execute(one_more.returning(jobs.c.id, jobs.c.round))}
-
-    def inputs(self, stages: Sequence[str], claims: Sequence[Claim]) -> dict[tuple[int, str], Stored]:
-        """(job, stage) → the artifact that this stage gave, without its bytes."""
-        query = (
-            select(
-                stage_states.c.job_id,
-                stage_states.c.stage,
-                *_STORED,
-            )
-            .join(jobs, jobs.c.id == stage_states.c.job_id)
-            .join(
-                artifacts,
-                and_(artifacts.c.document_id == jobs.c.document_id, artifacts.c.key == stage_states.c.output),
-            )
-            .where(
-                stage_states.c.job_id.in_([c.job_id for c in claims]),
-                stage_states.c.stage.in_(stages),
-                stage_states.c.status == "done",
-            )
-        )
-        with self._db.read() as connection:
-            return {(row[0], row[1]): Stored(*row[2:]) for row in connection.execute(query)}
-
-    def existing(self, kind: str, keys: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Stored]:
-        """Which of these (document, key) have an artifact of this kind already."""
-        query = select(*_STORED).where(
-            artifacts.c.document_id.in_([document for document, _ in keys]), artifacts.c.kind == kind
-        )  # by document, then sifted here: a row-value IN would scan the table on SQLite
-        wanted = set(keys)
-        with self._db.read() as connection:
-            return {(row[1], row[2]): Stored(*row) for row in connection.execute(query) if (row[1], row[2]) in wanted}
-
-    def bodies(self, stored: Iterable[Stored]) -> dict[int, tuple[bytes | None, bytes | None]]:
-        """Artifact id → (head, body); body None where it rests in the artifact store."""
-        query = select(artifacts.c.id, artifacts.c.head, artifacts.c.body).where(
-            artifacts.c.id.in_({s.id for s in stored})
-        )
-        with self._db.read() as connection:
-            return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
     def commit(self, stage: StageKey, done: Sequence[Done], failed: Sequence[Failed] = ()) -> Committed:
         """Outputs, states and events of a group, all or nothing; what was fenced off is left out and named."""

@@ -77,6 +77,6 @@ def _is_zombie(app: App, instance: DagsterInstance, run: DagsterRun) -> bool:
     known = app.ledger.runs.get(run.run_id)
     runner = app.ledger.batches.batch(known.batch_id).runner_id if known is not None else None
     if runner is not None:
-        return app.ledger.leases.is_dead(runner)
+        return app.ledger.leases.is_gone(runner)
     last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
     return bool(last) and time.time() - last[0].timestamp > SILENCE_SECONDS

@@ -1,13 +1,14 @@
 """One op for each stage, and the run config that all of them get."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckSeverity,
     AssetKey,
     AssetMaterialization,
+    EnumValue,
     In,
     Nothing,
     OpDefinition,
@@ -15,12 +16,14 @@ from dagster import (
     Out,
     Output,
 )
+from dagster import Enum as DagsterEnum
 from dagster import Field as ConfigField
 
 from penstock.orchestration.metadata import headline, stage_metadata, verdict
 from penstock.orchestration.perform import perform
 from penstock.pipelines.catalogue import type_name
 from penstock.pipelines.topology import Stage, Topology
+from penstock.runner.opening import Retire
 
 CONFIG: Mapping[str, Any] = {
     "source": ConfigField(str, default_value="files", description="Which source to list, by its registered name."),
@@ -30,6 +33,14 @@ CONFIG: Mapping[str, Any] = {
         description="The source's own query; for files: {paths: [folder, file, '*.json']}.",
     ),
     "tenant": ConfigField(str, default_value="default", description="Whose documents these are."),
+    "full": ConfigField(
+        bool, default_value=False, description="List everything, also where the source could tell what changed."
+    ),
+    "retire": ConfigField(
+        DagsterEnum("Retire", [EnumValue(word) for word in get_args(Retire)]),
+        default_value="no",
+        description="What the source no longer lists leaves index and graph: no; yes, up to a tenth; all of it.",
+    ),
     "batch": ConfigField(
         int, is_required=False, description="Work on this batch of the ledger and list nothing (the sensor sets it)."
     ),

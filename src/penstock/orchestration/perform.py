@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,14 @@ class Outcome:
 
 def request_of(config: Mapping[str, Any]) -> RunRequest:
     """The flat run config as the runner takes it."""
-    return RunRequest(config["source"], config["request"], config["tenant"], config.get("batch"))
+    return RunRequest(
+        config["source"],
+        config["request"],
+        config["tenant"],
+        config.get("batch"),
+        retire=config.get("retire", "no"),
+        full=config.get("full") or config.get("retire", "no") != "no",
+    )
 
 
 def stages_of(topology: Topology, stage: Stage, steps: Collection[str] | None) -> list[Stage]:
@@ -70,7 +77,7 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
     at = stage
     with held_interrupts() as stop:
         try:
-            run = _open(context, app, topology)
+            run = _open(context, app, topology, stop)
             outcome.batch, outcome.tenant = run.scope.batch, run.scope.tenant
             steps = context.run.step_keys_to_execute if context.run.parent_run_id else None
             for at in stages_of(topology, stage, steps):
@@ -80,7 +87,7 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
         except PenstockError as error:
             problem = error
             outcome.passes.append((at, getattr(error, "report", StageReport(at.name))))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if run is not None:
                 app.ledger.batches.close(run.scope.batch, "failed", f"{type(error).__name__}: {error}")
             context.instance.add_run_tags(context.run_id, {OUTCOME: "failed"})
@@ -96,6 +103,8 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
         closing = app.runner.finish_if_through(run, [own])
         if closing is not None:
             context.instance.add_run_tags(context.run_id, {OUTCOME: closing.outcome})
+            if closing.outcome == "failed":
+                outcome.failure = _failure(StageFailed(closing.error, next_step=closing.next_step), outcome)
     if stop.received is not None:
         signal.raise_signal(stop.received)
     return outcome
@@ -113,13 +122,14 @@ def _tell(context: OpExecutionContext, run: OpenRun | None, outcome: Outcome, pr
             context.log.info(f"{stage.name}: {headline(report)}")
 
 
-def _open(context: OpExecutionContext, app: App, topology: Topology) -> OpenRun:
+def _open(context: OpExecutionContext, app: App, topology: Topology, stop: Callable[[], None]) -> OpenRun:
     first = app.ledger.runs.get(context.run_id) is None
     run = app.runner.open(
         topology,
         request_of(context.op_config),
         run_id=context.run_id,
         root_run_id=context.run.root_run_id or context.run_id,
+        stop=stop,
     )
     if first:  # a re-execution inherits its parent's tags, the outcome among them
         tags = {OUTCOME: UNDER_WAY, "penstock/batch": str(run.scope.batch)}

@@ -41,6 +41,7 @@ _CHECK = "penstock pipelines check"
 def load_folder(folder: Path, catalogue: Catalogue, policy_model: type[BaseModel]) -> PipelineSet:
     """Load `folder/resilience.yaml` and `folder/pipelines/*.yaml` (or .yml), in order of their paths.
 
+    A name that several files claim is that of the file called so, else of the first; the others are broken.
     Raises NotFound only where the folder of pipelines is missing altogether.
     """
     pipelines = folder / "pipelines"
@@ -50,25 +51,26 @@ def load_folder(folder: Path, catalogue: Catalogue, policy_model: type[BaseModel
     policies, problems = read_policies(folder / "resilience.yaml", policy_model)
     if problems:
         broken[folder / "resilience.yaml"] = ConfigError(problems)
-    loaded: dict[str, Topology] = {}
+    found: list[Topology] = []
     for path in sorted(p for p in pipelines.iterdir() if p.suffix in (".yaml", ".yml") and not p.name.startswith(".")):
         try:
-            topology = load_pipeline(path, catalogue, policies, policy_model)
-            _check_free(topology, loaded)
+            found.append(load_pipeline(path, catalogue, policies, policy_model))
         except ConfigError as error:
             broken[path] = error
-        else:
-            loaded[topology.name] = topology
+    owners: dict[str, Topology] = {}
+    for topology in sorted(found, key=lambda topology: topology.path.stem != topology.name):
+        owner = owners.setdefault(topology.dagster_name, topology)
+        if owner is not topology:
+            broken[topology.path] = _taken(topology, owner)
+    loaded = {topology.name: topology for topology in found if topology.path not in broken}
     return PipelineSet(loaded, broken)
 
 
-def _check_free(topology: Topology, loaded: Mapping[str, Topology]) -> None:
-    for other in loaded.values():
-        if other.dagster_name == topology.dagster_name:
-            message = f"the name {topology.name!r} is taken by {other.path}"
-            if other.name != topology.name:
-                message += f" ({other.name!r}, which Dagster can't tell from it)"
-            raise ConfigError([read(topology.path).problem(("name",), message, "give this pipeline another name")])
+def _taken(topology: Topology, owner: Topology) -> ConfigError:
+    message = f"the name {topology.name!r} is taken by {owner.path}"
+    if owner.name != topology.name:
+        message += f" ({owner.name!r}, which Dagster can't tell from it)"
+    return ConfigError([read(topology.path).problem(("name",), message, "give this pipeline another name")])
 
 
 def route(pipelines: PipelineSet, source: str) -> Topology:

@@ -18,6 +18,21 @@ P = TypeVar("P", bound=BaseModel)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 
 
+class Policies(dict[str, P]):
+    """Policies by name, without those that don't hold. `broken`: what is first wrong with each of these.
+
+    `unread`: what is wrong with the file, where that leaves it without any policy.
+    """
+
+    def __init__(self, broken: dict[str, Problem], unread: Problem | None = None) -> None:
+        super().__init__()
+        self.broken, self.unread = broken, unread
+
+    def why_missing(self, name: str) -> Problem | None:
+        """What keeps a policy that the file may well have from being taken; None: it has no such policy."""
+        return self.broken.get(name) or self.unread
+
+
 def load_policies(path: Path, policy_model: type[P]) -> dict[str, P]:
     """Policies by name. Raises ConfigError with all that is wrong in the file."""
     policies, problems = read_policies(path, policy_model)
@@ -26,24 +41,25 @@ def load_policies(path: Path, policy_model: type[P]) -> dict[str, P]:
     return policies
 
 
-def read_policies(path: Path, policy_model: type[P]) -> tuple[dict[str, P], list[Problem]]:
+def read_policies(path: Path, policy_model: type[P]) -> tuple[Policies[P], list[Problem]]:
     """The policies that hold, and the problems of the others: a slip in one does not take all pipelines down."""
     try:
         file = read(path)
     except ConfigError as error:
-        return {}, error.problems
+        return Policies({}, error.problems[0]), error.problems
     problems = file.problems
     if not isinstance(file.value, dict):
         message = "the file is empty" if file.value is None else "this must be a mapping"
-        return {}, [*problems, file.problem((), message, "begin with policies:")]
+        problems = [*problems, file.problem((), message, "begin with policies:")]
+        return Policies({}, problems[-1]), problems
     for key in file.value:
         if key != "policies":
             file.note((key,), f"unknown key {key!r}", suggest(key, ["policies"]), key=True)
     entries = file.value.get("policies")
     if not isinstance(entries, Mapping) or not entries:
         file.note(("policies",), "'policies' must be a mapping of names to policies")
-        return {}, problems
-    policies: dict[str, P] = {}
+        return Policies({}, problems[-1]), problems
+    policies: Policies[P] = Policies({})
     for name, entry in entries.items():
         loc = ("policies", name)
         if not _NAME.fullmatch(name):
@@ -53,5 +69,7 @@ def read_policies(path: Path, policy_model: type[P]) -> tuple[dict[str, P], list
         try:
             policies[name] = policy_model.model_validate(entry)
         except ValidationError as error:
-            problems += of_validation(file, error, loc, policy_model)
+            found = of_validation(file, error, loc, policy_model)
+            policies.broken[name] = found[0]
+            problems += found
     return policies, sorted(problems, key=lambda problem: (problem.line, problem.column))

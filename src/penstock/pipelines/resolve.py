@@ -11,6 +11,7 @@ from penstock.errors import NotFound, PenstockError, UsageError
 from penstock.pipelines.catalogue import Catalogue, Contract, LedgerField
 from penstock.pipelines.entries import Entry
 from penstock.pipelines.models import GATE, GateEntry, StageEntry
+from penstock.pipelines.policies import Policies
 from penstock.pipelines.problems import of_validation, suggest
 from penstock.pipelines.source import Loc, YamlFile
 
@@ -98,7 +99,13 @@ class Resolver:
         where = (*loc, "policy")
         if isinstance(stage.policy, dict):
             return INLINE_POLICY, self._validate(self._policy_model, stage.policy, where)
-        if stage.policy not in self._policies:
+        broken = self._policies.why_missing(stage.policy) if isinstance(self._policies, Policies) else None
+        if stage.policy in self._policies:
+            pass
+        elif broken is not None:
+            message = f"the policy {stage.policy!r} can't be used: {broken.message}"
+            self._file.note(where, message, f"mend {broken.file}:{broken.line}:{broken.column}")
+        else:
             self._file.note(where, f"there is no policy {stage.policy!r}", suggest(stage.policy, self._policies))
         return stage.policy, self._policies.get(stage.policy)
 

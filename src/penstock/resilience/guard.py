@@ -112,7 +112,7 @@ class Guard:
             call.admit()
             while pause := self._pause(call):
                 self._sleep(pause)
-            if self.policy.rate_limit_per_second:
+            while self.policy.rate_limit_per_second:
                 turn = self.limits.acquire(self.name, self.policy.rate_limit_per_second)
                 try:
                     turn.result(call.seconds_left)
@@ -120,6 +120,9 @@ class Guard:
                     raise self._too_late() from error
                 finally:
                     turn.cancel()  # gives the place up when the deadline or an interrupt came first
+                if not (pause := self._pause(call)):
+                    break
+                self._sleep(pause)  # one that others met with while this call waited for its turn
             return call_within(call.start(), fn)
 
     async def _attempt_async(self, fn: Callable[[float], Awaitable[T]], call: _Call) -> T:
@@ -127,12 +130,15 @@ class Guard:
             call.admit()
             while pause := self._pause(call):
                 await self._sleep_async(pause)
-            if self.policy.rate_limit_per_second:
+            while self.policy.rate_limit_per_second:
                 turn = self.limits.acquire(self.name, self.policy.rate_limit_per_second)
                 try:
                     await asyncio.wait_for(asyncio.wrap_future(turn), call.seconds_left)
                 except TimeoutError as error:
                     raise self._too_late() from error
+                if not (pause := self._pause(call)):
+                    break
+                await self._sleep_async(pause)
             seconds = call.start()
             try:
                 async with asyncio.timeout(seconds) as limit:

@@ -8,6 +8,10 @@ stream, with `timeout_seconds` as the longest gap and `deadline_seconds` (or an 
 timeouts are ignored. An answer within the first MiB that breaks off or drips is therefore tried again; in a stream the
 caller gets the TransientError.
 
+A request that brings a `judge` (httpx's `extensions={"judge": …}`, called with the whole answer, on the event loop's
+thread) is answered whole within the attempt, and what the judge raises is the attempt's failure: an answer that is no
+good in spite of its status is asked for again like any other fault.
+
 429, 408, 425 and 5xx are raised as TransientErrors once the attempts are used up. All other answers are given to the
 caller as they are, decoded.
 """
@@ -131,17 +135,23 @@ class Http:
         due = asyncio.get_running_loop().time() + (_STREAM_SECONDS if deadline is None else deadline)
         headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"accept-encoding"]
         headers.append((b"Accept-Encoding", ACCEPTED.encode()))
+        judge = request.extensions.get("judge")
+        at_once = self._max_bytes + 1 if judge else _IN_ONE_ATTEMPT
 
         async def attempt(seconds: float) -> _Answer:
-            return await self._attempt(request, headers, seconds, due)
+            answer = await self._attempt(request, headers, seconds, due, at_once)
+            if judge:
+                judge(httpx.Response(answer.status, headers=answer.headers, content=answer.content))
+            return answer
 
         answer, attempts = await self._guard(request.url).call_async(attempt, may_retry=self._may_retry(request))
         answer.extensions["attempts"] = attempts
         return answer
 
     async def _attempt(
-        self, request: httpx.Request, headers: list[tuple[bytes, bytes]], seconds: float, due: float
+        self, request: httpx.Request, headers: list[tuple[bytes, bytes]], seconds: float, due: float, at_once: int
     ) -> _Answer:
+        """One attempt. Up to about `at_once` bytes of the body are read within it."""
         url, what = request.url, redact(f"{request.method} {request.url}")
         sent = httpcore.Request(
             request.method,
@@ -163,7 +173,7 @@ class Http:
                 raise fault
             encoding = received.get("content-encoding", "")
             body = Body(response, decoder_for(encoding), most=self._max_bytes, gap=seconds, due=due)
-            content, complete = await body.read(_IN_ONE_ATTEMPT)
+            content, complete = await body.read(at_once)
         except BaseException:
             await response.aclose()
             raise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.resilience.loop import loop_thread
@@ -76,3 +77,59 @@ class LocalLimits:
 def process_limits() -> LocalLimits:
     """The limits that everything in this process shares."""
     return LocalLimits()
+
+
+class Turns(Protocol):
+    """A place that several processes share, such as a row for each key in a database, with a clock of its own."""
+
+    def take(self, key: str, rate: float) -> tuple[float, Mapping[str, float]]:
+        """Take the next turn under `key`, of `rate` a second, evenly spaced.
+
+        The seconds until it has come, and those left of each pause there is, by its key.
+        """
+        ...
+
+    def pause(self, key: str, seconds: float) -> None:
+        """Never shortens a pause."""
+        ...
+
+
+class SharedLimits:
+    """For all processes that share a `Turns`, which is asked for when it is first needed, in a thread of its own.
+
+    Turns are given in the order they are asked for, so none is starved. A pause that another process was told of is
+    known here with the next turn; a turn whose call is given up is lost, which nobody has to wait for twice.
+    """
+
+    def __init__(self, turns: Callable[[], Turns]) -> None:
+        self._turns = turns
+        self._here = LocalLimits()
+        self._thread = ThreadPoolExecutor(1, "penstock-limits")
+        self._told: Future[None] | None = None
+
+    def acquire(self, key: str, rate: float) -> Future[None]:
+        return loop_thread().submit(self._acquire(key, rate))
+
+    def pause(self, key: str, seconds: float) -> None:
+        """Known here at once, and to the others as soon as it is written; if that fails, the next turn does too."""
+        self._here.pause(key, seconds)
+        self._told = self._thread.submit(lambda: self._turns().pause(key, seconds))
+
+    def paused(self, key: str) -> float:
+        return self._here.paused(key)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._thread.shutdown(wait=True)
+
+    async def _acquire(self, key: str, rate: float) -> None:
+        await asyncio.sleep(await asyncio.wrap_future(self._thread.submit(self._take, key, rate)))
+
+    def _take(self, key: str, rate: float) -> float:
+        told, self._told = self._told, None
+        if told is not None:
+            told.result()
+        seconds, pauses = self._turns().take(key, rate)
+        for paused, left in pauses.items():
+            self._here.pause(paused, left)
+        return seconds

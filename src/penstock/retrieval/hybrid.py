@@ -12,9 +12,10 @@ from penstock.errors import TerminalError, TransientError, UsageError
 from penstock.retrieval.fusion import Fused, fuse
 from penstock.retrieval.highlight import Span, highlights
 from penstock.stores.search_filters import Filters
-from penstock.stores.search_index import MAX_NEIGHBOURS, NO_FILTERS, SqliteSearchIndex
+from penstock.stores.search_index import NO_FILTERS, SqliteSearchIndex
 from penstock.stores.search_query import Query
 from penstock.stores.search_rows import StoredChunk
+from penstock.stores.search_vectors import MAX_NEIGHBOURS
 
 MAX_HITS = 1000
 KEYWORDS_ONLY = "keyword search only"
@@ -65,11 +66,20 @@ class SearchResult:
 
 
 class HybridSearch:
-    """One index, searched. Without `embedder`, or without vectors in the index, by keywords only, and said so."""
+    """One index, searched. Without `embedder`, or without vectors in the index, by keywords only, and said so.
 
-    def __init__(self, index: SqliteSearchIndex, embedder: QueryEmbedder | None = None) -> None:
+    `without` is why there is no embedder, for the note.
+    """
+
+    def __init__(
+        self,
+        index: SqliteSearchIndex,
+        embedder: QueryEmbedder | None = None,
+        without: str = "nothing is set up to embed queries",
+    ) -> None:
         self._index = index
         self._embedder = embedder
+        self._without = without
 
     def search(
         self,
@@ -83,7 +93,8 @@ class HybridSearch:
     ) -> SearchResult:
         """The `k` best chunks; with `per_document` the best chunk of each of the `k` best documents.
 
-        `vector` takes the embedder's place. An embedder that fails costs the dense leg, not the search.
+        `vector` takes the embedder's place. An embedder that fails, or gives another dimension than the index holds,
+        costs the dense leg, not the search.
         Raises UsageError for k outside 1..MAX_HITS, a query too long, or a `vector` of another dimension.
         """
         if not 1 <= k <= MAX_HITS:
@@ -112,13 +123,17 @@ class HybridSearch:
         if space is None:
             return None, f"{KEYWORDS_ONLY}: the index holds no vectors"
         if self._embedder is None:
-            return None, f"{KEYWORDS_ONLY}: nothing is set up to embed queries (the index holds {space.model})"
+            return None, f"{KEYWORDS_ONLY}: {self._without} (the index holds {space.model})"
         if self._embedder.model != space.model:
             return None, f"{KEYWORDS_ONLY}: the index holds {space.model}, queries would be {self._embedder.model}"
         try:
-            return self._embedder.embed(query), ""
-        except (TransientError, TerminalError) as error:
+            vector = self._embedder.embed(query)
+        except (TransientError, TerminalError, UsageError) as error:
             return None, f"{KEYWORDS_ONLY}: the query could not be embedded: {error.message}"
+        if vector.shape != (space.dimension,):
+            other = f"{space.model} gave the query shape {vector.shape}, the index holds {space.dimension} dimensions"
+            return None, f"{KEYWORDS_ONLY}: {other}"
+        return vector, ""
 
     def _rank(
         self, parsed: Query, vector: Vector | None, tenant: str, k: int, filters: Filters, per_document: bool

@@ -1,24 +1,30 @@
-"""Find the poison in a batch, and tell it from an outage.
+"""Find the poison among items, and tell it from an outage.
 
 A batch that fails is split; the halves are tried, and the failing ones split again, until single items are left.
-Calls for n items of which k are poison: at most 2k·⌈log₂ n⌉ + 1.
+Calls for n items of which k are poison: at most 2k·⌈log₂ n⌉ + 1. Items that can't be called together are tried one by
+one.
 
-An item that fails by the service's fault is poison only if others get through around it. So if both halves of the first
-split fail that way, one item from each end is tried alone, and two that fail alone one after the other are answered by
-trying one again that got through before: when that fails, the service is away, and nobody's document is to blame.
+An item that fails alone by the service's fault is a suspect: it is poison only if others get through around it. Two
+suspects one after the other are answered by trying one item again that got through before, be it in an earlier batch:
+when that fails, the service is away, and nobody's document is to blame. As long as nobody has got through, three
+suspects mean that it is away; of a batch whose halves both fail they are looked for at its ends and in its middle.
+A service that says itself that it wants to be left alone is taken at its word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from penstock.errors import CircuitOpen, PenstockError, TransientError
+from penstock.errors import CircuitOpen, PenstockError, RateLimited, TransientError
 from penstock.resilience.classify import classify
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
+
+ENOUGH_SUSPECTS = 3
+"""So many that fail by the service's fault, while nobody gets through, are an outage."""
 
 
 class ServiceAway(Exception):
@@ -43,6 +49,7 @@ class Bisection(Generic[Item, Output]):
     `outcomes` has an output, or Poisoned, in each item's place; None where nothing is certain yet, which after a
     ServiceAway is all that neither got through before it nor was poison without doubt.
     `fatal` errors (a full disk, a user's mistake, a request to stop) are nobody's poison and pass through.
+    `good` is an item known to get through: at first one of an earlier batch, if any did, then the last of this one.
     """
 
     def __init__(
@@ -50,20 +57,31 @@ class Bisection(Generic[Item, Output]):
         items: Sequence[Item],
         call: Callable[[Sequence[Item]], Sequence[Output]],
         fatal: tuple[type[BaseException], ...],
+        good: Item | None = None,
     ) -> None:
         self._items, self._call, self._fatal = items, call, fatal
+        self.good = good
         self.outcomes: list[Output | Poisoned | None] = [None] * len(items)
-        self._good: int | None = None
-        self._suspects: list[int] = []
+        self.suspects: list[int] = []
+        self._passes = 0
         self._fault: TransientError | None = None
 
     def run(self) -> list[Output | Poisoned]:
-        """The outcomes, all of them. Raises ServiceAway."""
+        """The outcomes, all of them, of items that are called together. Raises ServiceAway."""
         if self._items:
             self._settle(0, len(self._items), self._attempt(0, len(self._items)))
-        if self._suspects and self._good is None:
-            raise self._away()
+        if not self._passes:
+            self._clear_up()  # else what its neighbours passed without is poison
         return [outcome for outcome in self.outcomes if outcome is not None]
+
+    def one_by_one(self) -> Iterator[int]:
+        """Each item alone, its place told when it was tried. Those before it are certain unless there are `suspects`.
+        Raises ServiceAway."""
+        for at in range(len(self._items)):
+            self._attempt(at, at + 1)
+            if at == len(self._items) - 1:
+                self._clear_up()
+            yield at
 
     def _settle(self, first: int, end: int, failure: PenstockError | None) -> None:
         if failure is None or end - first == 1:
@@ -71,15 +89,17 @@ class Bisection(Generic[Item, Output]):
         middle = (first + end) // 2
         parts = ((first, middle), (middle, end))
         failures = [self._attempt(*part) for part in parts]
-        if self._good is None and all(isinstance(f, TransientError) for f in failures):
-            self._probe(first, end - 1)
+        if not self._passes and all(isinstance(f, TransientError) for f in failures):
+            self._probe(first, end - 1, middle)
         for part, part_failure in zip(parts, failures, strict=True):
             self._settle(*part, part_failure)
 
-    def _probe(self, *ends: int) -> None:
-        """Nothing has passed yet: is anybody there at all?"""
-        if all(self._attempt(at, at + 1) for at in ends):
-            raise self._away()
+    def _probe(self, *places: int) -> None:
+        """Nothing of this batch has passed yet: is anybody there at all?"""
+        if self.good is not None:
+            self._ask(self.good)
+        elif all(self._attempt(at, at + 1) for at in places):
+            self._clear_up()
 
     def _attempt(self, first: int, end: int) -> PenstockError | None:
         """What these fail with together; None: they got through. A single item is not tried twice."""
@@ -98,39 +118,51 @@ class Bisection(Generic[Item, Output]):
                 self._suspect(first, error)
             return error
         self.outcomes[first:end] = outputs
-        self._passed(first)
+        self.good = self._items[first]
+        self._passes += 1
+        self._fault = None
+        self.suspects.clear()
         return None
 
     def _suspect(self, at: int, error: PenstockError) -> None:
         if not isinstance(error, TransientError):
             return
-        self._suspects.append(at)
-        if len(self._suspects) > 1 and self._good is not None:
-            try:
-                self._call([self._items[self._good]])
-            except self._fatal:
-                raise
-            except Exception as cause:
-                self._told(cause)
-                raise self._away() from cause
-            self._passed(self._good)
+        self.suspects.append(at)
+        if len(self.suspects) >= (ENOUGH_SUSPECTS if self.good is None else 2):
+            self._clear_up()
 
-    def _passed(self, at: int) -> None:
-        self._good = at
-        self._suspects.clear()
+    def _clear_up(self) -> None:
+        """Suspects are poison if one that got through before does so again."""
+        if not self.suspects:
+            return
+        if self.good is None:
+            raise self._away()
+        self._ask(self.good)
+
+    def _ask(self, good: Item) -> None:
+        try:
+            self._call([good])
+        except self._fatal:
+            raise
+        except Exception as cause:
+            if isinstance(self._told(cause), TransientError):
+                raise self._away() from cause
+        self._passes += 1
+        self.suspects.clear()
 
     def _told(self, cause: Exception) -> PenstockError:
         error = classify(cause)
-        if isinstance(error, CircuitOpen):
-            raise self._away(error) from cause
+        if isinstance(error, CircuitOpen):  # in the words of the last real fault: this says nothing about why
+            raise self._away(self._fault or error) from cause
         if isinstance(error, TransientError):
             self._fault = error
+        if isinstance(error, RateLimited):
+            raise self._away(error) from cause
         return error
 
-    def _away(self, otherwise: TransientError | None = None) -> ServiceAway:
-        """In the words of the last real fault: that a breaker is open says nothing about why."""
-        for at in self._suspects:
+    def _away(self, error: TransientError | None = None) -> ServiceAway:
+        for at in self.suspects:
             self.outcomes[at] = None
-        error = self._fault or otherwise
+        error = error or self._fault
         assert error is not None, "only a service's fault makes it away"
         return ServiceAway(error)

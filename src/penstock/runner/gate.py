@@ -15,7 +15,7 @@ def run_gate(gates: Gates, stage: Stage, scope: Scope, report: StageReport, obse
     report.before, report.waiting = outcome.ready, outcome.waiting
     if outcome.waiting:
         report.note(
-            f"{outcome.waiting} document{'s' if outcome.waiting != 1 else ''} wait for {stage.gate.ledger_field}: "
-            f"{stage.gate.field.worker}"
+            f"{outcome.waiting} document{'s' if outcome.waiting != 1 else ''} wait for {stage.gate.ledger_field}, "
+            f"set by {stage.gate.field.worker}"
         )
     observer.advanced(stage.name, outcome.ready, outcome.ready + outcome.waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -14,14 +15,21 @@ from penstock.errors import UsageError
 from penstock.pipelines.catalogue import Implementation
 from penstock.pipelines.topology import Stage, Topology
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
+"""What Python says of a thing that has no words for itself: where in memory it lies."""
+
 
 def digest(*parts: object) -> str:
-    """sha256 (hex) of the canonical JSON of `parts`."""
-    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """sha256 (hex) of the canonical JSON of `parts`. Raises UsageError for what JSON has no words for."""
+    try:
+        return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    except orjson.JSONEncodeError as error:
+        raise UsageError(f"an option can't be told apart from others: {error}") from None
 
 
 def options_identity(options: BaseModel | None) -> dict[str, Any]:
-    """Options as they enter a digest: files by their content; secrets, and what a model excludes from dumps, not."""
+    """Options as they enter a digest: files and folders by their content; secrets, and what a model excludes from
+    dumps, not. Raises UsageError for what can't be read, or is another in each process."""
     if options is None:
         return {}
     values = {name: getattr(options, name) for name, f in type(options).model_fields.items() if not f.exclude}
@@ -40,7 +48,7 @@ def _plain(value: object) -> Any:
         return options_identity(value)
     if isinstance(value, Path):
         try:
-            return {"file": sha256(value.read_bytes()).hexdigest()}
+            return {"folder": _folder(value)} if value.is_dir() else {"file": sha256(value.read_bytes()).hexdigest()}
         except OSError as error:
             raise UsageError(f"an option names {value}, which can't be read: {error.strerror}") from None
     if isinstance(value, Mapping):
@@ -48,10 +56,24 @@ def _plain(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return sorted(_plain(item) for item in value)
-    if value is None or isinstance(value, str | int | float | bool):
+        return sorted(
+            (_plain(item) for item in value), key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+        )
+    if value is None or isinstance(value, str | bool | float) or (isinstance(value, int) and abs(value) < 1 << 63):
         return value
-    return str(value)
+    said = str(value)
+    if _ADDRESS.search(said):
+        raise UsageError(
+            f"an option holds a {type(value).__name__}, of which nothing says what it does",
+            next_step="give its class a __str__ that tells one from another",
+        )
+    return said
+
+
+def _folder(root: Path) -> list[tuple[str, str]]:
+    """Each file in it, by its place within and its content."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return [(path.relative_to(root).as_posix(), sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
 def definition_of(stage: Stage, implementation: Implementation) -> dict[str, Any]:

@@ -9,11 +9,15 @@ from hashlib import sha256
 
 import orjson
 
-from penstock.errors import InvalidOutput
+from penstock.errors import Fenced, InvalidOutput, PenstockError, StageFailed
 from penstock.ir import RawPayload, Request, StageContext
 from penstock.ir.codec import encode
-from penstock.ledger.batches import Batches, Submission
-from penstock.ledger.intake import Intake, Listing, Record, Route
+from penstock.ledger.batches import Batches
+from penstock.ledger.intake import Intake
+from penstock.ledger.listing import Listing, Record, Route
+from penstock.ledger.submissions import Submission, Submissions
+from penstock.ledger.watermarks import Watermarks
+from penstock.resilience.classify import classify
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Observer, StageReport
 from penstock.runner.session import Session
@@ -21,6 +25,7 @@ from penstock.stores.artifacts import ArtifactStore
 
 INLINE_BYTES = 256 * 1024
 """Bigger bodies rest in the artifact store."""
+MAX_NAME_BYTES = 1000
 GROUP_RECORDS = 256
 GROUP_BYTES = 4 << 20
 WAIT_SECONDS = 0.2
@@ -43,9 +48,19 @@ class Scope:
 
 
 class Ingest:
-    def __init__(self, batches: Batches, intake: Intake, artifacts: ArtifactStore, session: Session) -> None:
+    def __init__(
+        self,
+        submissions: Submissions,
+        batches: Batches,
+        intake: Intake,
+        watermarks: Watermarks,
+        artifacts: ArtifactStore,
+        session: Session,
+    ) -> None:
+        self._submissions = submissions
         self._batches = batches
         self._intake = intake
+        self._watermarks = watermarks
         self._artifacts = artifacts
         self._session = session
 
@@ -57,31 +72,40 @@ class Ingest:
         report: StageReport,
         observer: Observer,
         stop: Callable[[], None],
+        retiring: Callable[[Listing], None],
     ) -> None:
         """List the scope's submission to its end, unless it is listed or the scope has none.
 
-        A re-execution that comes here was asked to ingest again, so what is listed already is listed once more.
+        Of a sliced submission the first slice's run lists; the others have what they were cut with. A re-execution that
+        comes here was asked to ingest again, so what is listed already is listed once more: what is new goes into its
+        own batch. `retiring` is called when a listing has come to its end, but for one that is done once more.
         """
-        if scope.submission is None:
+        leads = scope.submission is not None and (
+            scope.again or self._submissions.first_batch(scope.submission) == scope.batch
+        )
+        if scope.submission is None or not leads:
             report.before = self._batches.size(scope.batch)
             return
-        if scope.again:
-            self._batches.relist(scope.submission)
-        while (submission := self._batches.submission(scope.submission)).status in ("new", "listing"):
-            listing = self._batches.lease_listing(submission.id, self._session.runner)
-            if listing is None and submission.batch_size and self._batches.size(scope.batch) >= submission.batch_size:
-                break  # this slice is cut; whoever lists goes on with the next ones, side by side
+        relisted = scope.again and self._submissions.relist(scope.submission)
+        while (submission := self._submissions.get(scope.submission)).status in ("new", "listing"):
+            listing = self._submissions.lease_listing(submission.id, self._session.runner)
             if listing is None:
+                if submission.batch_size and self._batches.size(scope.batch) >= submission.batch_size:
+                    break  # this slice is cut; whoever lists goes on with the next ones, side by side
                 stop()
                 self._session.reap()
                 time.sleep(WAIT_SECONDS)
                 continue
             try:
-                self._list(plan, planned, scope, submission, listing, report, observer, stop)
+                self._list(plan, planned, scope, submission, listing, relisted, report, observer, stop)
+                self._submissions.listed(listing)
+            except Fenced:  # held up too long, another runner goes on with it
+                continue
             except BaseException:
-                self._batches.release_listing(listing)
+                self._submissions.release_listing(listing)
                 raise
-            self._batches.listed(listing)
+            if not relisted:
+                retiring(listing)
             return
         report.before = self._batches.size(scope.batch)
 
@@ -110,32 +134,51 @@ class Ingest:
         scope: Scope,
         submission: Submission,
         listing: Listing,
+        relisted: bool,
         report: StageReport,
         observer: Observer,
         stop: Callable[[], None],
     ) -> None:
         route = self.route(plan, planned, submission.tenant, submission.source, submission.correlation_id)
-        request = Request(source=submission.source, query=orjson.loads(submission.request))
+        request = self._request(plan, planned, submission, report)
         context = StageContext(submission.tenant, "", submission.correlation_id, {"pipeline": submission.pipeline})
-        payloads = planned.implementation.execute(context, request, submission.cursor)
+        payloads = _told(planned, submission.source, context, request, submission.cursor)
+        rivals = 0
         for group in self._groups(route, payloads):
             stop()
             while group:
-                target, room = self._room(scope, submission)
+                target, room = (scope.batch, GROUP_RECORDS) if relisted else self._room(scope, submission)
                 part, group = group[:room], group[room:]
                 records, cursor = [record for record, _ in part], part[-1][1]
                 taken = self._intake.take(route, target, records, listing=listing, cursor=cursor)
                 report.done += taken.new + taken.changed + taken.retried
                 report.reused += taken.unchanged
+                rivals += taken.rivals
                 if taken.still_dead:
                     report.note("dead letters that nothing has changed for stay dead: penstock retry tries them")
+                if taken.cancelled:
+                    report.note("cancelled documents stay cancelled: penstock retry --status cancelled takes them")
             observer.advanced(planned.name, report.done + report.reused, None)
+        if rivals:
+            said = "record states" if rivals == 1 else "records state"
+            report.note(f"{rivals} {said} the identifier of an earlier one, with other contents: the later counts")
+
+    def _request(self, plan: Plan, planned: PlannedStage, submission: Submission, report: StageReport) -> Request:
+        """What is asked of the source: of one that can tell, only what changed since it was last asked the same."""
+        request = Request(source=submission.source, query=orjson.loads(submission.request))
+        incremental = getattr(planned.implementation, "incremental", None)
+        since = self._watermarks.since(submission, plan.fingerprint) if incremental and incremental(request) else 0
+        if not since:
+            return request
+        day = time.strftime("%Y-%m-%d", time.gmtime(since / 1000))
+        report.note(f"only what changed since the listing of {day} is asked for; --full lists everything")
+        return request.model_copy(update={"since": since})
 
     def _room(self, scope: Scope, submission: Submission) -> tuple[int, int]:
         """The batch that the next records belong to, and how many it has room for."""
         if not submission.batch_size:
             return scope.batch, GROUP_RECORDS
-        batch, held = self._batches.filling(submission)
+        batch, held = self._submissions.filling(submission, scope.batch)
         return batch.id, submission.batch_size - held
 
     def _groups(self, route: Route, payloads: Iterator[RawPayload]) -> Iterator[list[tuple[Record, str]]]:
@@ -147,12 +190,16 @@ class Ingest:
             if not isinstance(payload, RawPayload):
                 raise InvalidOutput(f"an IngestStage gives RawPayload, not {type(payload).__name__}")
             full = len(group) >= GROUP_RECORDS or size >= GROUP_BYTES
-            if group and (full or payload.source_id in names):
+            record = self._record(route, payload)
+            if group and (full or record.source_id in names):
                 yield group
                 group, names, size = [], set(), 0
-            group.append((self._record(route, payload), payload.cursor))
-            names.add(payload.source_id)
+            group.append((record, payload.cursor))
+            names.add(record.source_id)
             size += len(payload.content)
+            if payload.page_end:
+                yield group
+                group, names, size = [], set(), 0
         if group:
             yield group
 
@@ -162,11 +209,12 @@ class Ingest:
         digest = sha256(body)
         if big:
             self._artifacts.put(body)
+        name = in_bounds(payload.source_id)
         return Record(
-            doc_id=document_id(route.tenant, route.source, payload.source_id),
-            source_id=payload.source_id,
+            doc_id=document_id(route.tenant, route.source, name),
+            source_id=name,
             kind=payload.kind,
-            origin=payload.origin.key,
+            origin=in_bounds(payload.origin.key),
             uri=payload.origin.uri,
             version=payload.origin.version,
             content=digest.digest(),
@@ -174,3 +222,30 @@ class Ingest:
             head=head or b"",
             body=None if big else body,
         )
+
+
+def in_bounds(name: str) -> str:
+    """A name as it is; one that no database would index (over 1,000 bytes) as its beginning and the hash of it all."""
+    encoded = name.encode(errors="surrogatepass")
+    if len(encoded) <= MAX_NAME_BYTES:
+        return name
+    return f"{encoded[: MAX_NAME_BYTES - 80].decode(errors='ignore')}…sha256:{sha256(encoded).hexdigest()}"
+
+
+def _told(
+    planned: PlannedStage, source: str, context: StageContext, request: Request, cursor: str | None
+) -> Iterator[RawPayload]:
+    """The listing's payloads. What a source raises that is none of our errors is its bug: raises StageFailed."""
+    try:
+        yield from planned.implementation.execute(context, request, cursor)
+    except PenstockError:
+        raise
+    except Exception as cause:
+        known = classify(cause)
+        if known.reason != "unexpected":
+            raise known from cause
+        raise StageFailed(
+            f"{planned.name}: source {source!r} failed: {known.message}",
+            reason="unexpected",
+            next_step="mend the source; what it had listed is kept, and the same run goes on after it",
+        ) from cause

@@ -43,6 +43,19 @@ class StageReport:
         if len(self.failures) < FAILURES_KEPT:
             self.failures.append(failure)
 
+    def made_again(self, earlier: StageReport) -> None:
+        """Take in what became of an earlier stage that was run within this one, since outputs of its were lost."""
+        self.dead += earlier.dead
+        self.failed += earlier.failed
+        for failure in earlier.failures:
+            self.add_failure(failure)
+        again = earlier.done + earlier.reused
+        if again:
+            what = "1 document's output" if again == 1 else f"{again} documents' outputs"
+            self.note(f"{earlier.stage}: {what} made again: the artifact store had lost what was kept")
+        for note in earlier.notes:
+            self.note(note)
+
     def note(self, text: str) -> None:
         if text and text not in self.notes:
             self.notes.append(text)
@@ -62,6 +75,8 @@ class RunReport:
     stages: Sequence[StageReport]
     notes: Sequence[str] = ()
     error: str = ""
+    next_step: str = ""
+    """What helps against `error`."""
 
     @property
     def nothing_to_do(self) -> bool:

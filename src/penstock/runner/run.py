@@ -4,59 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
-from uuid import uuid4
 
-import orjson
-
-from penstock.errors import PenstockError, StageFailed, UsageError
-from penstock.ir import Origin, RawPayload
-from penstock.ir.codec import decode
+from penstock.errors import PenstockError, StageFailed
 from penstock.ledger.ledger import Ledger
-from penstock.ledger.runs import Run
+from penstock.ledger.listing import Listing
 from penstock.pipelines.topology import Stage, Topology
+from penstock.resilience.classify import describe
 from penstock.resilience.guard import Guard
 from penstock.runner.gate import run_gate
-from penstock.runner.ingest import Ingest, Scope
-from penstock.runner.plan import Builder, Plan, compile_plan, differences
+from penstock.runner.ingest import Ingest
+from penstock.runner.opening import Opener, OpenRun, Refetcher, RunRequest, never
+from penstock.runner.plan import Builder, Plan, PlannedStage, compile_plan
 from penstock.runner.report import Observer, RunReport, Silent, StageReport
+from penstock.runner.retire import forget_failures, let_go, retire
 from penstock.runner.session import Session
 from penstock.runner.stage import Limits, StageLoop
 from penstock.stores.artifacts import ArtifactStore
-
-REFETCH = 500
-"""Failed documents that a re-execution reads again one by one; for more, list the source again (re-execute all)."""
-
-
-class Refetcher(Protocol):
-    """A source that can read one place again."""
-
-    def refetch(self, origin: Origin) -> RawPayload | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What a run is asked to do: list `query` from `source`, or work on a `batch` that the ledger has."""
-
-    source: str = "files"
-    query: Mapping[str, Any] = field(default_factory=dict)
-    tenant: str = "default"
-    batch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRun:
-    """A run under way: its scope, and what has changed since it was last tried."""
-
-    run_id: str
-    scope: Scope
-    plan: Plan
-    notes: tuple[str, ...] = ()
-
-
-def never() -> None:
-    """The default `stop`: nobody asks."""
 
 
 class Runner:
@@ -75,10 +38,13 @@ class Runner:
     ) -> None:
         self._ledger = ledger
         self._artifacts = artifacts
-        self._build, self._guard, self._sources = build, guard, sources
+        self._build, self._guard = build, guard
         self._limits = limits or Limits()
-        self.session = Session(ledger.leases, lease_seconds)
-        self._ingest = Ingest(ledger.batches, ledger.intake, artifacts, self.session)
+        self.session = Session(ledger.leases, ledger.runs, lease_seconds)
+        self._ingest = Ingest(
+            ledger.submissions, ledger.batches, ledger.intake, ledger.watermarks, artifacts, self.session
+        )
+        self._opener = Opener(ledger, self.session, self._ingest, sources)
         self._plans: dict[str, Plan] = {}
 
     def close(self) -> None:
@@ -92,7 +58,13 @@ class Runner:
         return self._plans[topology.digest]
 
     def open(
-        self, topology: Topology, request: RunRequest, *, run_id: str | None = None, root_run_id: str | None = None
+        self,
+        topology: Topology,
+        request: RunRequest,
+        *,
+        run_id: str | None = None,
+        root_run_id: str | None = None,
+        stop: Callable[[], None] = never,
     ) -> OpenRun:
         """The run's scope; made by its first op, found again by every later one and by re-executions.
 
@@ -100,39 +72,7 @@ class Runner:
         (topology-changed) otherwise. A re-execution takes today's topology, tries failed and dead documents again
         (those whose place in the source now holds other bytes with these), and notes what changed.
         """
-        plan = self.plan(topology)
-        run_id = run_id or uuid4().hex
-        root_run_id = root_run_id or run_id
-        known = self._ledger.runs.get(run_id)
-        if known is not None:
-            if known.digest != plan.digest:
-                raise StageFailed(
-                    f"pipeline {topology.name!r} was changed while this run was under way"
-                    + "".join(f"; {line}" for line in differences(known.topology, plan.summary())),
-                    reason="topology-changed",
-                    next_step="re-execute the run: it takes the pipeline as it is now, and redoes only what changed",
-                )
-            self._ledger.runs.taken_by(known.batch_id, self.session.runner)
-            scope = self._scope(known.batch_id)
-            return OpenRun(run_id, replace(scope, again=run_id != known.root_run_id), plan)
-        self.session.reap()
-        before = self._ledger.runs.newest(root_run_id)
-        if before is not None:
-            return self._reopen(topology, plan, before, run_id, root_run_id)
-        if request.batch is not None:
-            batch = self._ledger.batches.batch(request.batch)
-            if batch.pipeline != topology.name:
-                raise UsageError(f"batch {batch.id} is for pipeline {batch.pipeline!r}, not {topology.name!r}")
-        else:
-            _, batch, _ = self._ledger.batches.submit(
-                tenant=request.tenant,
-                pipeline=topology.name,
-                source=request.source,
-                request=canonical(request.query),
-            )
-        notes = self._rebase(plan, self._scope(batch.id))
-        self._record(plan, run_id, root_run_id, batch.id, notes)
-        return OpenRun(run_id, self._scope(batch.id), plan, notes)
+        return self._opener.open(self.plan(topology), request, run_id, root_run_id, stop)
 
     def run_stage(
         self, run: OpenRun, name: str, observer: Observer | None = None, stop: Callable[[], None] = never
@@ -150,38 +90,60 @@ class Runner:
             if planned.stage.gate is not None:
                 run_gate(self._ledger.gates, planned.stage, run.scope, report, observer)
             elif planned.contract.arity == "listing":
-                self._ingest.run(run.plan, planned, run.scope, report, observer, stop)
+                self._ingest.run(run.plan, planned, run.scope, report, observer, stop, self._retiring(run, report))
+                let_go(self._ledger.retirement, run.plan, run.scope.tenant, stop)
             else:
                 store = planned.implementation.store_id() if planned.contract.sink else None
                 report.before = self._ledger.reports.passed(run.scope.batch, name, store)
-                StageLoop(
-                    run.plan,
-                    planned,
-                    run.scope,
-                    work=self._ledger.work,
-                    artifacts=self._artifacts,
-                    session=self.session,
-                    limits=self._limits,
-                    report=report,
-                    observer=observer,
-                    stop=stop,
-                    total=self._ledger.batches.size(run.scope.batch),
-                ).run()
+                self._work_through(run, planned, report, observer, stop)
                 if report.fenced:
                     report.note(
                         f"{name}: {report.fenced} document{'s' if report.fenced != 1 else ''} taken over by another "
                         "run while this one was held up; what this one made of them was dropped"
                     )
-                self._judge(run, report)
+                self._judge(run, name)
         except PenstockError as error:
             error.report = report  # type: ignore[attr-defined]
             raise
         finally:
             report.seconds = time.monotonic() - began
-        model = getattr(planned.implementation, "model", None)
-        if model == "none":
-            report.note("no embedding model: keyword search only (set PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL)")
+        report.note(getattr(planned.implementation, "note", ""))
         return report
+
+    def _work_through(
+        self, run: OpenRun, planned: PlannedStage, report: StageReport, observer: Observer, stop: Callable[[], None]
+    ) -> None:
+        """A stage's loop; where outputs that it needs were lost, those of earlier stages first, then it once more."""
+
+        def loop() -> set[str]:
+            return StageLoop(
+                run.plan,
+                planned,
+                run.scope,
+                work=self._ledger.work,
+                outputs=self._ledger.outputs,
+                artifacts=self._artifacts,
+                session=self.session,
+                limits=self._limits,
+                report=report,
+                observer=observer,
+                stop=stop,
+                total=self._ledger.batches.size(run.scope.batch),
+            ).run()
+
+        due = loop()
+        for earlier in (run.plan.stages[stage.name] for stage in run.plan.topology.stages if stage.name in due):
+            again = StageReport(earlier.name)
+            try:
+                self._work_through(run, earlier, again, Silent(), stop)
+            finally:
+                report.made_again(again)
+        if due and loop():
+            raise StageFailed(
+                f"{planned.name}: what is stored for it is lost again as soon as it was made again",
+                reason="artifact-lost",
+                next_step="look after the artifact store (PENSTOCK_ARTIFACTS_URL), then run the same again",
+            )
 
     def finish_if_through(self, run: OpenRun, stages: list[StageReport]) -> RunReport | None:
         """`finish`, for a caller who can't know whether these were the run's last stages.
@@ -201,9 +163,10 @@ class Runner:
         lost = statuses.get("dead", 0) + statuses.get("failed", 0)
         unfinished = lost + statuses.get("pending", 0)
         if error is None and statuses.get("dead") and run.plan.topology.on_dead_letter == "fail":
-            forbidden = f"{statuses['dead']} dead letters, and the pipeline says on_dead_letter: fail"
-            error = StageFailed(forbidden, reason="dead-letters")
+            forbidden = f"{_dead_letters(statuses['dead'])}, and the pipeline says on_dead_letter: fail"
+            error = StageFailed(forbidden, reason="dead-letters", next_step=_FORBIDDEN)
         outcome = "failed" if error is not None else "partial" if unfinished else "complete"
+        self.session.leave(run.scope.batch)
         self._ledger.batches.close(run.scope.batch, outcome, error.message if error else "")
         return RunReport(
             outcome=outcome,
@@ -212,6 +175,7 @@ class Runner:
             stages=stages,
             notes=[*run.notes, *(n for s in stages for n in s.notes)],
             error=error.message if error else "",
+            next_step=error.next_step if error else "",
         )
 
     def run(
@@ -225,7 +189,7 @@ class Runner:
 
         A stage that gives up ends the run, and the report says so. Raises Stopped, StorageFull, UsageError and so on.
         """
-        run = self.open(topology, request)
+        run = self.open(topology, request, stop=stop)
         reports: list[StageReport] = []
         closed: set[str] = set()
         for stage in topology.stages:
@@ -237,78 +201,65 @@ class Runner:
             except StageFailed as error:
                 reports.append(error.report)  # type: ignore[attr-defined]
                 return self.finish(run, reports, error)
-            except PenstockError as error:
-                self.finish(run, reports, error)
+            except BaseException as error:  # whatever it is, nobody is at this batch any more
+                known = error if isinstance(error, PenstockError) else StageFailed(describe(error), reason="unexpected")
+                self.finish(run, reports, known)
                 raise
             if stage.gate is not None and reports[-1].before == 0:
                 closed.add(stage.name)
         return self.finish(run, reports)
 
-    def _judge(self, run: OpenRun, report: StageReport) -> None:
-        lost = report.dead + report.failed
-        if lost and not self._ledger.reports.passed(run.scope.batch, report.stage):
-            first = report.failures[0]
-            raise StageFailed(
-                f"{report.stage}: not one of {lost} documents got through; "
-                f"the first, {first.source_id}: {first.message}",
-                reason="nothing-through",
-                next_step=first.next_step,
-            )
-        if report.dead and run.plan.topology.on_dead_letter == "fail":
-            first = report.failures[0]
-            raise StageFailed(
-                f"{report.stage}: {report.dead} dead letters, and the pipeline says on_dead_letter: fail; "
-                f"the first, {first.source_id}: {first.message}",
-                reason="dead-letters",
-                next_step=first.next_step,
+    def _retiring(self, run: OpenRun, report: StageReport) -> Callable[[Listing], None]:
+        def retiring(listing: Listing) -> None:
+            complete = self._ledger.watermarks.complete(listing.submission)
+            if complete:
+                forget_failures(self._ledger.retirement, run.plan, listing.scope, listing.submission, report)
+            if run.retire == "no":
+                return
+            if not complete:
+                raise StageFailed(
+                    "not all there is was listed: nothing is known of what is gone",
+                    reason="retire",
+                    next_step="run the same again with --full --retire, and without a limit",
+                )
+            retire(
+                self._ledger.retirement,
+                run.plan,
+                listing.scope,
+                listing.submission,
+                report,
+                all_of_them=run.retire == "all",
             )
 
-    def _reopen(self, topology: Topology, plan: Plan, before: Run, run_id: str, root_run_id: str) -> OpenRun:
-        scope = self._scope(before.batch_id)
-        self._refetch(plan, scope)
-        again = self._ledger.batches.new_round(scope.batch)
-        self._rebase(plan, scope)
-        notes = tuple(f"changed since: {line}" for line in differences(before.topology, plan.summary()))
-        if again:
-            notes = (f"{again} documents that had failed are tried again", *notes)
-        self._record(plan, run_id, root_run_id, scope.batch, notes)
-        return OpenRun(run_id, replace(scope, again=True), plan, notes)
+        return retiring
 
-    def _refetch(self, plan: Plan, scope: Scope) -> None:
-        """Read again, from their source, the documents that failed: they may have been mended there."""
-        listing = next((p for p in plan.stages.values() if p.stage.contract and p.contract.arity == "listing"), None)
-        if listing is None:
+    def _judge(self, run: OpenRun, stage: str) -> None:
+        """By how the batch stands, whatever this run had a part in: the same run twice ends the same way."""
+        reports, batch = self._ledger.reports, run.scope.batch
+        standing = reports.stages(batch).get(stage)
+        if standing is None or not (lost := standing.dead + standing.failed):
             return
-        lost = self._ledger.reports.lost_documents(scope.batch)
-        for source_name, _, row, content in lost[:REFETCH]:
-            source = self._sources.get(source_name)
-            stored = self._ledger.work.existing("RawPayload", [(row, content)]).values()
-            heads = self._ledger.work.bodies(stored).values()
-            if source is None or not heads:
-                continue
-            origin = decode(RawPayload, next(iter(heads))[0], b"").origin
-            payload = source.refetch(origin)
-            if payload is not None and bytes.fromhex(payload.sha256) != content:
-                self._ingest.take(plan, listing, scope, source_name, [payload])
-
-    def _rebase(self, plan: Plan, scope: Scope) -> tuple[str, ...]:
-        """Documents of the batch that were taken under another fingerprint get a new generation."""
-        listing = next((p for p in plan.stages.values() if p.stage.contract and p.contract.arity == "listing"), None)
-        if listing is None:
-            return ()
-        route = self._ingest.route(plan, listing, scope.tenant, "", correlation_id=uuid4().hex)
-        risen = self._ledger.intake.rebase(route, scope.batch)
-        return (f"{risen} documents are redone where the pipeline changed",) if risen else ()
-
-    def _record(self, plan: Plan, run_id: str, root_run_id: str, batch: int, notes: tuple[str, ...]) -> None:
-        run = Run(run_id, root_run_id, batch, plan.topology.name, plan.digest, plan.summary(), "\n".join(notes) or None)
-        self._ledger.runs.open(run, self.session.runner)
-
-    def _scope(self, number: int) -> Scope:
-        batch = self._ledger.batches.batch(number)
-        return Scope(batch.id, batch.submission_id, batch.tenant, batch.pipeline)
+        passed = reports.passed(batch, stage)
+        if passed and not (standing.dead and run.plan.topology.on_dead_letter == "fail"):
+            return
+        first = reports.failures(batch, stage=stage, limit=1)
+        about = f"; the first, {first[0].source_id}: {first[0].message}" if first else ""
+        next_step = first[0].next_step if first else None
+        if not passed:
+            raise StageFailed(
+                f"{stage}: not one of {lost} document{'s' if lost != 1 else ''} got through{about}",
+                reason="nothing-through",
+                next_step=next_step,
+            )
+        raise StageFailed(
+            f"{stage}: {_dead_letters(standing.dead)}, and the pipeline says on_dead_letter: fail{about}",
+            reason="dead-letters",
+            next_step=next_step,
+        )
 
 
-def canonical(query: Mapping[str, Any]) -> str:
-    """A request as it is kept and compared: JSON with sorted keys."""
-    return orjson.dumps(dict(query), option=orjson.OPT_SORT_KEYS, default=str).decode()
+_FORBIDDEN = "mend what they say, then: penstock retry"
+
+
+def _dead_letters(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count} dead letters"

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Any, get_args, get_origin
-
-import orjson
+from math import ceil
+from typing import Any
 
 from penstock.errors import (
+    ArtifactLost,
     CircuitOpen,
     Fenced,
     InvalidOutput,
-    PenstockError,
+    RateLimited,
     StageFailed,
     Stopped,
     StorageFull,
+    TerminalError,
     TransientError,
     UsageError,
 )
-from penstock.ir import Chunk, Document, StageContext
-from penstock.ir.codec import decode, encode
+from penstock.ir import Chunk, Document
+from penstock.ir.codec import encode
+from penstock.ledger.outputs import Outputs
 from penstock.ledger.work import Claim, Done, Failed, StageKey, Stored, Work, next_group
 from penstock.pipelines.catalogue import type_name
-from penstock.resilience.classify import classify
+from penstock.resilience.classify import describe
 from penstock.resilience.guard import Guard
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
 from penstock.runner.ingest import INLINE_BYTES, WAIT_SECONDS, Scope
+from penstock.runner.inputs import Inputs, Task, failure
+from penstock.runner.outputs import check, columns
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Failure, Observer, StageReport
 from penstock.runner.session import Session
@@ -51,17 +54,6 @@ class Limits:
     seconds: float = 1.0
 
 
-@dataclass(slots=True)
-class _Task:
-    """A claimed document whose output has to be made."""
-
-    claim: Claim
-    context: StageContext
-    key: bytes
-    sources: dict[str, Stored]
-    item: Any = None
-
-
 class StageLoop:
     """Runs one planned stage. `stop` is called between documents and raises Stopped when it is time to go."""
 
@@ -72,6 +64,7 @@ class StageLoop:
         scope: Scope,
         *,
         work: Work,
+        outputs: Outputs,
         artifacts: ArtifactStore,
         session: Session,
         limits: Limits,
@@ -81,22 +74,24 @@ class StageLoop:
         total: int,
     ) -> None:
         self._plan, self._planned, self._scope = plan, planned, scope
-        self._work, self._artifacts, self._session, self._limits = work, artifacts, session, limits
+        self._work, self._outputs, self._artifacts = work, outputs, artifacts
+        self._session, self._limits = session, limits
         self._report, self._observer, self._stop, self._total = report, observer, stop, total
         self._key: StageKey = plan.key(planned.name)
         self._awaited = (planned.name, *(s.name for s in plan.topology.ancestors(planned.name)))
+        self._inputs = Inputs(plan, planned, outputs, artifacts)
+        self._good: Task | None = None
 
-    def run(self) -> None:
+    def run(self) -> set[str]:
         """Until no document of the batch is left for this stage and nobody else is at one.
 
-        Raises StageFailed (outage) when the service is away: what was tried has failed, the rest stays pending.
+        Answers for earlier stages that are due again, since outputs of theirs were lost. Raises StageFailed (outage)
+        when the service is away: what was tried has failed, the rest stays pending.
         """
         while True:
             busy = self._work.busy(self._scope.batch, self._awaited)  # first: who commits meanwhile is found below
             progressed = False
-            after = 0
-            while page := self._work.candidates(self._scope.batch, self._key, after):
-                after = page[-1].job_id
+            for page in self._pages():
                 queue: Sequence[Claim] = page
                 while queue:
                     self._stop()
@@ -107,10 +102,18 @@ class StageLoop:
                         self._process(group)
             if not progressed:
                 if not busy:
-                    return
+                    return self._inputs.due
                 self._stop()
                 self._session.reap()
                 time.sleep(WAIT_SECONDS)
+
+    def _pages(self) -> Iterator[list[Claim]]:
+        """Who comes for the first time goes first: those who come again may be what nothing gets past."""
+        for again in (False, True):
+            after = 0
+            while page := self._work.candidates(self._scope.batch, self._key, after):
+                after = page[-1].job_id
+                yield [claim for claim in page if (claim.token > 0) is again]
 
     def _process(self, group: list[Claim]) -> None:
         """Everything claimed is committed, failed or given back when this returns, however it returns."""
@@ -118,59 +121,58 @@ class StageLoop:
         try:
             tasks = self._find(group, held)
             for part in self._parts(tasks):
-                self._load(part)
+                self._inputs.read(part)
+                whole = self._whole(part, held)
                 if self._planned.contract.arity == "many":
-                    self._run_many(part, held)
+                    self._run_many(whole, held)
                 else:
-                    self._run_each(part, held)
+                    self._run_each(whole, held)
                 for task in part:
                     task.item = None  # the next part needs the room
         finally:
             self._work.release(self._key, list(held.values()))
 
-    def _find(self, group: list[Claim], held: dict[int, Claim]) -> list[_Task]:
+    def _whole(self, tasks: list[Task], held: dict[int, Claim]) -> list[Task]:
+        """Those that have all of their inputs; of the others, what made the lost ones is due again."""
+        if lost := [task for task in tasks if task.lost]:
+            self._commit([], self._inputs.redo(lost), held)
+        return [task for task in tasks if not task.lost]
+
+    def _find(self, group: list[Claim], held: dict[int, Claim]) -> list[Task]:
         """Compute keys; commit what is there already; the rest are tasks."""
-        fields = self._planned.stage.inputs
-        stored = self._work.inputs(sorted(set(fields.values())), group)
-        tasks = []
-        for claim in group:
-            sources = {f: s for f, name in fields.items() if (s := stored.get((claim.job_id, name))) is not None}
-            context = StageContext(
-                claim.tenant,
-                claim.doc_id,
-                claim.correlation_id,
-                {"generation": claim.generation, "token": claim.order, "pipeline": self._plan.topology.name},
-            )
-            tasks.append(_Task(claim, context, self._output_key(claim, sources), sources))
+        tasks = self._whole(self._inputs.find(group), held)
         if self._planned.contract.sink:
             return tasks
         wanted = [(t.claim.document_id, t.key) for t in tasks]
-        existing = self._work.existing(type_name(self._planned.contract.gives), wanted)
+        existing = self._outputs.existing(type_name(self._planned.contract.gives), wanted)
         found = [t for t in tasks if (t.claim.document_id, t.key) in existing]
-        if found:
-            self._load_reused(found, existing, held)
-        return [t for t in tasks if (t.claim.document_id, t.key) not in existing]
+        reused = self._load_reused(found, existing, held) if found else set()
+        return [t for t in tasks if t.claim.job_id not in reused]
 
     def _load_reused(
-        self, found: list[_Task], existing: dict[tuple[int, bytes], Stored], held: dict[int, Claim]
-    ) -> None:
-        """Outputs found by key. Chunks and documents are read for the columns kept about them."""
+        self, found: list[Task], existing: dict[tuple[int, bytes], Stored], held: dict[int, Claim]
+    ) -> set[int]:
+        """Outputs found by key: the jobs they serve. Chunks and documents are read for the columns kept about them;
+        of which the bytes are lost, they are forgotten and made once more."""
         bodies: dict[int, tuple[bytes | None, bytes | None]] = {}
         if self._planned.contract.gives in (Document, list[Chunk]):
-            bodies = self._work.bodies(existing.values())
-        done = []
+            bodies = self._outputs.bodies(existing.values())
+        done, lost = [], []
         for task in found:
             stored = existing[task.claim.document_id, task.key]
-            value = None
-            if bodies:
-                head, body = bodies[stored.id]
-                value = decode(self._planned.contract.gives, head, self._body(stored, body))
-            done.append(Done(task.claim, stored, is_new=False, reused=True, attempts=0, **_columns(value)))
+            try:
+                value = self._inputs.value(self._planned.contract.gives, stored, bodies) if bodies else None
+            except ArtifactLost:
+                lost.append(stored)
+                continue
+            done.append(Done(task.claim, stored, is_new=False, reused=True, attempts=0, **columns(value)))
+        self._outputs.redo([], lost)
         self._commit(done, [], held)
+        return {d.claim.job_id for d in done}
 
-    def _parts(self, tasks: list[_Task]) -> list[list[_Task]]:
+    def _parts(self, tasks: list[Task]) -> list[list[Task]]:
         """Tasks in runs whose inputs together stay within bounds."""
-        parts: list[list[_Task]] = []
+        parts: list[list[Task]] = []
         size = 0
         for task in tasks:
             weight = sum(s.size for s in task.sources.values())
@@ -181,92 +183,83 @@ class StageLoop:
             size += weight
         return parts
 
-    def _load(self, tasks: list[_Task]) -> None:
-        contract = self._planned.contract
-        bodies = self._work.bodies(s for t in tasks for s in t.sources.values())
-        kinds = {take.field: take.type for take in contract.takes}
-        gate = {f: self._plan.topology.stage(name) for f, name in self._planned.stage.inputs.items()}
-        for task in tasks:
-            values = {}
-            for name, stored in task.sources.items():
-                head, body = bodies[stored.id]
-                values[name] = decode(gate[name].gives or kinds[name], head, self._body(stored, body))
-            missing = [t.field for t in contract.takes if t.field not in values and not t.optional]
-            if missing:
-                lacking = f"the ledger lacks the {', '.join(missing)} of {task.claim.source_id}"
-                raise StageFailed(lacking, reason="ledger")
-            task.item = contract.item(**values) if contract.item else next(iter(values.values()))
-
-    def _run_each(self, tasks: list[_Task], held: dict[int, Claim]) -> None:
+    def _run_each(self, tasks: list[Task], held: dict[int, Claim]) -> None:
         """One document at a time; what a second's work made commits together."""
-        execute, guard = self._planned.implementation.execute, self._planned.guard
-        done: list[Done] = []
-        failed: list[Failed] = []
-        began, size = time.monotonic(), 0
-        for task in tasks:
-            try:
-                self._stop()
-                attempts = 1
-                if guard is None:
-                    value = execute(task.context, task.item)
-                else:
-                    value, attempts = guard.call(partial(execute, task.context, task.item))
-                done.append(self._done(task, value, attempts))
-                size += done[-1].stored.size
-            except (*FATAL, CircuitOpen) as error:
-                self._commit(done, failed, held)
-                if isinstance(error, CircuitOpen):
-                    raise self._outage(error) from error
-                raise
-            except Exception as cause:
-                known = classify(cause)
-                if isinstance(known, StorageFull):
-                    self._commit(done, failed, held)
-                    raise known from cause
-                failed.append(_failure(task, known, cause))
-                if isinstance(known, TransientError):
-                    self._commit(done, failed, held)
-                    raise self._outage(known) from cause
-            task.item = None
-            if time.monotonic() - began >= self._limits.seconds or size >= COMMIT_BYTES:
-                self._commit(done, failed, held)
-                done, failed, began, size = [], [], time.monotonic(), 0
-        self._commit(done, failed, held)
+        search = Bisection[Task, Done](tasks, self._caller(), FATAL, self._good)
+        began, first, end = time.monotonic(), 0, 0
+        away: ServiceAway | None = None
+        try:
+            for at in search.one_by_one():
+                end = at + 1
+                tasks[at].item = None
+                size = sum(o.stored.size for o in search.outcomes[first:end] if isinstance(o, Done))
+                enough = size >= COMMIT_BYTES or time.monotonic() - began >= self._limits.seconds
+                if enough and not search.suspects:
+                    self._settle(tasks[first:end], search.outcomes[first:end], held)
+                    search.outcomes[first:end] = [None] * (end - first)
+                    first, began = end, time.monotonic()
+        except ServiceAway as error:
+            away, end = error, min(end + 1, len(tasks))
+            raise self._outage(error.error) from error
+        finally:
+            self._good = search.good
+            outcomes = [None if at in search.suspects else o for at, o in enumerate(search.outcomes[:end])][first:]
+            self._settle(tasks[first:end], outcomes, held, away)
 
-    def _run_many(self, tasks: list[_Task], held: dict[int, Claim]) -> None:
+    def _run_many(self, tasks: list[Task], held: dict[int, Claim]) -> None:
         """The group in one call, bisected when that fails."""
-        guard, attempts = self._planned.guard, 1
+        search = Bisection[Task, Done](tasks, self._caller(), FATAL, self._good)
+        try:
+            search.run()
+        except ServiceAway as away:
+            self._settle(tasks, search.outcomes, held, away)
+            raise self._outage(away.error) from away
+        finally:
+            self._good = search.good
+        self._settle(tasks, search.outcomes, held)
 
-        def call(part: Sequence[_Task]) -> list[Done]:
-            nonlocal guard, attempts
+    def _caller(self) -> Callable[[Sequence[Task]], list[Done]]:
+        """What calls the stage for some tasks, under its guard. For the tasks of one group."""
+        guard, many = self._planned.guard, self._planned.contract.arity == "many"
+
+        def call(part: Sequence[Task]) -> list[Done]:
+            nonlocal guard
             self._stop()
+            if part[0].item is None:  # it got through before, and made room since
+                self._inputs.read(part)
+            if part[0].lost:
+                raise TransientError("the input of what got through before is lost, so it can't be tried again")
             pairs = [(t.context, t.item) for t in part]
+            execute = partial(self._execute, pairs) if many else partial(self._execute, *pairs[0])
+            attempts = 1
             if guard is None:
-                outputs = self._planned.implementation.execute(pairs)
+                outputs = execute()
             else:
-                # the breaker hears of the group, not of the search for poison in it, whose failures prove nothing
-                through, guard = guard, _without_breaker(guard)
-                outputs, attempts = through.call(lambda: self._planned.implementation.execute(pairs))
+                # the breaker hears of a group, not of the search for poison in it, whose failures prove nothing
+                through, guard = guard, _without_breaker(guard) if many else guard
+                outputs, attempts = through.call(execute)
+            if not many:
+                outputs = [outputs]
             if len(outputs) != len(part):
                 raise InvalidOutput(f"{len(part)} documents in, {len(outputs)} outputs out")
             return [self._done(t, value, attempts) for t, value in zip(part, outputs, strict=True)]
 
-        bisection = Bisection[_Task, Done](tasks, call, FATAL)
+        return call
+
+    def _execute(self, *arguments: Any) -> Any:
         try:
-            bisection.run()
-        except ServiceAway as away:
-            self._settle(tasks, bisection.outcomes, held, None if isinstance(away.error, CircuitOpen) else away)
-            raise self._outage(away.error) from away
-        self._settle(tasks, bisection.outcomes, held)
+            return self._planned.implementation.execute(*arguments)
+        except SystemExit as leave:  # this process is not a stage's to end
+            raise TerminalError(describe(leave), reason="unexpected") from leave
 
     def _settle(
         self,
-        tasks: list[_Task],
+        tasks: Sequence[Task],
         outcomes: Sequence[Done | Poisoned | None],
         held: dict[int, Claim],
         away: ServiceAway | None = None,
     ) -> None:
-        """Commit what became of a group. Who was tried in vain because the service is `away` has failed."""
+        """Commit what became of tasks. Who was tried in vain because the service is `away` has failed."""
         done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
         failed: list[Failed] = []
         for task, outcome in zip(tasks, outcomes, strict=True):
@@ -276,12 +269,12 @@ class StageLoop:
                     self._refused(task, outcome, held)
                     done, failed = [], []
                     continue
-                failed.append(_failure(task, outcome.error, outcome.cause, poison=True))
-            elif outcome is None and away is not None:
-                failed.append(_failure(task, away.error, away))
+                failed.append(failure(task, outcome.error, outcome.cause))
+            elif outcome is None and away is not None and not _untried(away.error):
+                failed.append(failure(task, away.error, away, terminal=False))
         self._commit(done, failed, held)
 
-    def _refused(self, task: _Task, result: Poisoned, held: dict[int, Claim]) -> None:
+    def _refused(self, task: Task, result: Poisoned, held: dict[int, Claim]) -> None:
         """A sink would not take it. A newer generation is no failure, unless this ledger knows of none."""
         if isinstance(result.error, StorageFull):
             raise result.error from result.cause
@@ -294,21 +287,17 @@ class StageLoop:
         held.pop(task.claim.job_id, None)
         self._report.fenced += 1
 
-    def _done(self, task: _Task, value: Any, attempts: int) -> Done:
-        """Check an output against its contract and give it the form in which it rests. Raises InvalidOutput."""
+    def _done(self, task: Task, value: Any, attempts: int) -> Done:
+        """Check an output against its contract and give it the form in which it rests. Raises as `check` does."""
         contract = self._planned.contract
-        wrong = _mismatch(contract.gives, value) or (contract.check and contract.check(task.item, value))
-        if wrong:
-            raise InvalidOutput(f"{self._planned.definition['implementation']}: {wrong}")
-        if contract.sink and not value.accepted:
-            raise Fenced(f"the store holds a newer generation of {task.claim.source_id}")
+        check(self._planned, self._key, task.claim.source_id, task.item, value)
         head, body = encode(contract.gives, value)
         digest = sha256(body).digest()
         stored = Stored(0, task.claim.document_id, task.key, digest, type_name(contract.gives), len(body))
         if len(body) > INLINE_BYTES:
             self._artifacts.put(body)
         kept = None if len(body) > INLINE_BYTES else body
-        return Done(task.claim, stored, head, kept, attempts=attempts, **_columns(value))
+        return Done(task.claim, stored, head, kept, attempts=attempts, **columns(value))
 
     def _commit(self, done: list[Done], failed: list[Failed], held: dict[int, Claim]) -> None:
         if not done and not failed:
@@ -340,33 +329,17 @@ class StageLoop:
         r = self._report
         self._observer.advanced(self._planned.name, r.before + r.done + r.reused + r.dead + r.failed, self._total)
 
-    def _output_key(self, claim: Claim, sources: dict[str, Stored]) -> bytes:
-        """What a pure output is found again by: tenant and document, the stage as it is, and its inputs' hashes."""
-        inputs = sorted((field, stored.hash.hex()) for field, stored in sources.items())
-        parts: list[object] = [claim.tenant, claim.doc_id, self._planned.hash, inputs]
-        if self._planned.contract.sink:
-            parts += [claim.generation, claim.order, self._key.store]
-        return sha256(orjson.dumps(parts)).digest()
-
-    def _body(self, stored: Stored, body: bytes | None) -> bytes:
-        return body if body is not None else self._artifacts.get(stored.hash.hex())
-
     def _outage(self, error: TransientError) -> StageFailed:
-        return StageFailed(f"{self._planned.name}: {error.message}", reason="outage")
+        """In the service's own words, with its own advice where it has any."""
+        advice = None if error.next_step == TransientError.next_step else error.next_step
+        if error.retry_after:
+            advice = f"it asks to be left alone for {ceil(error.retry_after)} s; after that: {error.next_step}"
+        return StageFailed(f"{self._planned.name}: {error.message}", reason="outage", next_step=advice)
 
 
-def _failure(task: _Task, error: PenstockError, cause: BaseException, *, poison: bool = False) -> Failed:
-    """A transient error is terminal only for poison: an item that fails alone while others pass."""
-    detail = "".join(traceback.format_exception(cause))[-8000:] if error.reason == "unexpected" else None
-    first = next(iter(task.sources.values()), None)
-    return Failed(
-        task.claim,
-        error,
-        attempts=getattr(error, "attempts", 1),
-        input=first.key if first else None,
-        detail=detail,
-        terminal=poison or not isinstance(error, TransientError),
-    )
+def _untried(error: TransientError) -> bool:
+    """It says that nobody was asked."""
+    return isinstance(error, CircuitOpen) or (isinstance(error, RateLimited) and error.reason == "paused")
 
 
 def _without_breaker(guard: Guard) -> Guard:
@@ -374,23 +347,3 @@ def _without_breaker(guard: Guard) -> Guard:
         return guard
     policy = guard.policy.model_copy(update={"circuit_breaker": None})
     return Guard(policy, guard.name, host=guard.host, limits=guard.limits, on_attempt=guard.on_attempt)
-
-
-def _columns(value: Any) -> dict[str, Any]:
-    """What the ledger keeps of an output in columns of its own: titles and chunks, for looking things up."""
-    if isinstance(value, Document):
-        return {"title": value.title}
-    if isinstance(value, list) and value and isinstance(value[0], Chunk):
-        return {"chunk_rows": [(c.chunk_id, c.start, c.end) for c in value]}
-    return {}
-
-
-def _mismatch(kind: Any, value: Any) -> str | None:
-    outer = get_origin(kind) or kind
-    if not isinstance(value, outer):
-        return f"gave {type(value).__name__} where its contract says {type_name(kind)}"
-    if outer is list and (arguments := get_args(kind)):
-        wrong = next((v for v in value if not isinstance(v, arguments[0])), None)
-        if wrong is not None:
-            return f"gave a list with {type(wrong).__name__} in it where its contract says {type_name(kind)}"
-    return None

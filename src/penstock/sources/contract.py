@@ -56,4 +56,4 @@ def _problems(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
                 f": did you mean {near[0]!r}?" if near else f" (known: {', '.join(model.model_fields)})"
             )
         else:
-            yield f"{key}: {problem['msg']}"
+            yield f"{key}: {problem['msg'].removeprefix('Value error, ')}"

@@ -24,7 +24,8 @@ _SPLITTERS = {"json": split_json, "lines": split_lines, "xml": split_xml}
 class Found:
     """One record, or what is wrong with it (`kind` one of sniff.FAULTS, `note` in words).
 
-    `offset` None: the whole file. `number`: the how many-th of its file's records it is, from 0.
+    `offset` None: the whole file. `number`: the how many-th of its file's records it is, from 0. `member`: the name of
+    the packed file it is in, `inside` what tells that one from others in the same archive.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Found:
     offset: int | None = None
     number: int = 0
     member: str | None = None
+    inside: str | None = None
     note: str = ""
 
 
@@ -82,11 +84,11 @@ class Extractor:
 
     def extract(self, file: BinaryIO, name: str, size: int) -> Iterator[Found]:
         """The records of a file of `size` bytes. Raises OSError when it can't be read."""
-        stream = _Stream(lambda: _rewound(file), min(size + 1, CHUNK))
+        stream = _Stream(lambda: _rewound(file), min(max(size + 1, HEAD), CHUNK))
         seen = look(stream.first[:HEAD], name)
         if seen.split == "gzip":
-            member = _inner(name)
-            yield from self._member(member, _Stream(lambda: gunzipped(_rewound(file), size), CHUNK))
+            inner = _inner(name)
+            yield from self._member(inner, inner, _Stream(lambda: gunzipped(_rewound(file), size), CHUNK))
         elif seen.split == "zip":
             yield from self._archive(file, seen)
         else:
@@ -109,16 +111,16 @@ class Extractor:
         try:
             stream = _Stream(member.open, CHUNK)
         except Damaged as damage:
-            yield Found(damage.kind, member=member.name, note=str(damage))
+            yield Found(damage.kind, member=member.name, inside=member.key, note=str(damage))
         else:
-            yield from self._member(member.name, stream)
+            yield from self._member(member.name, member.key, stream)
 
-    def _member(self, name: str, stream: _Stream) -> Iterator[Found]:
+    def _member(self, name: str, key: str, stream: _Stream) -> Iterator[Found]:
         seen = look(stream.first[:HEAD], name)
         if seen.split in ("gzip", "zip"):
             seen = replace(seen, split=None)
         for found in self._found(stream, seen):
-            yield replace(found, member=name)
+            yield replace(found, member=name, inside=key)
 
     def _found(self, stream: _Stream, seen: Look) -> Iterator[Found]:
         """The stream's records; all of it as one where it lists none, or the first two are of a kind nothing reads."""

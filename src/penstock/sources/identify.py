@@ -34,6 +34,8 @@ _ARTICLE_ID = re.compile(
 )
 _LABEL_KEYS = ("spl_product_data_elements", "indications_and_usage", "package_label_principal_display_panel")
 _LISTS = ("results", "studies", "group_by")
+_ENVELOPE = {*_LISTS, "meta", "totalCount", "nextPageToken"}
+"""All that an answer of ClinicalTrials.gov or OpenAlex has that lists nothing."""
 
 
 def identify_json(content: bytes) -> Identity:
@@ -68,7 +70,7 @@ def _object(value: Mapping[str, Any]) -> Identity:
     if any(key in value for key in _LISTS):
         if value.get("group_by"):
             return Identity("openalex-groups")
-        if all(value.get(key, []) == [] for key in _LISTS):
+        if value.keys() <= _ENVELOPE and all(value.get(key, []) == [] for key in _LISTS):
             return NO_RECORDS
     return _openfda(value)
 

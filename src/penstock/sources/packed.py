@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import lzma
+import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -21,6 +23,8 @@ MAX_DIRECTORY = 64 << 20
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, OSError, ValueError, struct.error)
 """What the standard library raises for packed data that is broken, encrypted or packed in a way it doesn't know."""
 _PIECE = 1 << 16
+_QUOTED = str.maketrans({"%": "%25", "!": "%21", "#": "%23"})
+"""What parts a member's name from others in a key, where it is in the name itself."""
 
 
 class Readable(Protocol):
@@ -106,9 +110,13 @@ def gunzipped(file: BinaryIO, size: int) -> Readable:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside an archive. Its name is a label: nothing is ever written under it."""
+    """A file inside an archive. Its name is a label: nothing is ever written under it.
+
+    `key` is no other member's, also where an archive holds several of one name.
+    """
 
     name: str
+    key: str
     info: zipfile.ZipInfo
     archive: zipfile.ZipFile
 
@@ -123,13 +131,29 @@ class Member:
 
 
 def members(file: BinaryIO) -> list[Member]:
-    """The files of a zip archive, in its directory's order. Raises Damaged when it has too many, or is broken."""
+    """The files of a zip archive, in its directory's order, without hidden names (those that macOS adds are) and links.
+
+    Raises Damaged when it has too many, or is broken.
+    """
     _check_directory(file)
     try:
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
         raise _damage(error) from error
-    return [Member(_label(info), info, archive) for info in archive.infolist() if not info.filename.endswith("/")]
+    times: Counter[str] = Counter()
+    found = []
+    for info in archive.infolist():
+        if not info.filename.endswith("/") and not _is_passed_over(info):
+            name = _label(info)
+            times[name] += 1
+            key = name.translate(_QUOTED) + (f"!{times[name]}" if times[name] > 1 else "")
+            found.append(Member(name, key, info, archive))
+    return found
+
+
+def _is_passed_over(info: zipfile.ZipInfo) -> bool:
+    hidden = any(part.startswith(".") and part.strip(".") for part in info.filename.split("/"))
+    return hidden or stat.S_ISLNK(info.external_attr >> 16)
 
 
 def _label(info: zipfile.ZipInfo) -> str:

@@ -2,122 +2,151 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote_from_bytes
+from urllib.parse import unquote_to_bytes
 
-from penstock.errors import NotFound
+from penstock.errors import NotFound, UsageError
+from penstock.sources.patterns import is_pattern, matches
 
 Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file to read. `name` is its path below `root` (a printable form of it); `problem` why it can't be listed."""
+    """A file to read, found by the path `given`; `path` is the real one. `problem`: why it can't be listed."""
 
+    given: str
     path: str
-    root: str
-    parts: Parts
     problem: str = ""
 
-    @property
-    def name(self) -> str:
-        return "/".join(self.parts)
+
+def parts(path: str) -> Parts:
+    """What paths are sorted by: `a/b` comes before `a.txt`."""
+    return Path(path).parts
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
-    path: str
-    parts: Parts
-    """Below the folder that all given paths share: what names its files, wherever that folder lies."""
+def named(path: str) -> str:
+    """What a file is called: its path, as text that every store holds and that is no other file's.
 
-    @property
-    def name(self) -> str:
-        return "/".join(self.parts)
+    As a file: URL where it is no UTF-8, or holds what parts a file's name from the place of a record in it (`!`, `#`).
+    """
+    return Path(path).as_uri() if "!" in path or "#" in path else address(path)
 
 
-def printable(name: str) -> str:
-    """A file name as text that every store holds: names that are no UTF-8 are percent-encoded."""
+def address(path: str) -> str:
+    """Where a file is: its path, as a file: URL when it is no UTF-8."""
     try:
-        name.encode()
+        path.encode()
     except UnicodeEncodeError:
-        return quote_from_bytes(os.fsencode(name))
-    return name
+        return Path(path).as_uri()
+    return path
 
 
-def roots(paths: Sequence[str]) -> list[Root]:
-    """The files and folders that `paths` name, sorted. Raises NotFound for one that names none.
+def located(address: str) -> str:
+    """The path that `address` was made of."""
+    return os.fsdecode(unquote_to_bytes(address[7:])) if address.startswith("file:///") else address
 
-    A file's name is its path below the folder given, or the deepest folder that holds all that are given: what a shell
-    makes of `notes/*.md` gets the same names as `notes`.
+
+def roots(given: Sequence[str], skip: Set[str] = frozenset()) -> list[str]:
+    """The real paths of the files and folders that `given` names, sorted, none that the walk of another comes by.
+
+    A file: URL is its path to the letter, which is never a pattern.
+
+    Raises NotFound for a path that names none, UsageError for one that is in `skip`, or in a folder that is.
     """
-    found: dict[str, str] = {}
-    for given in paths:
-        path = os.path.abspath(os.path.expanduser(given))
-        if os.path.lexists(path):
-            found[path] = path if os.path.isdir(path) else os.path.dirname(path)
-            continue
-        matches = glob.glob(path, recursive=True) if glob.has_magic(path) else []
-        if not matches:
-            raise NotFound(f"no file or folder answers to {given!r}", next_step="check the path, or quote a pattern")
-        fixed = Path(path).parts[: next(i for i, part in enumerate(Path(path).parts) if glob.has_magic(part))]
-        found.update({match: os.path.join(*fixed) for match in matches if not os.path.isdir(match)})
-    shared = os.path.commonpath(found.values()) if found else ""
-    below = (Root(path, _parts(os.path.relpath(path, shared))) for path in found)
-    return sorted(below, key=lambda root: root.parts)
+    found: set[str] = set()
+    for path in given:
+        wanted = {real for match in _meant(path) if not _within(real := os.path.realpath(match), skip)}
+        if not wanted:
+            raise UsageError(
+                f"{path!r} is where Penstock keeps its own files",
+                next_step="give documents a folder outside PENSTOCK_HOME, or set PENSTOCK_HOME to a folder of its own",
+            )
+        found |= wanted
+    folders = {path for path in found if os.path.isdir(path)}
+    return sorted((path for path in found if not _is_met(path, folders)), key=parts)
 
 
-def _parts(relative: str) -> Parts:
-    return tuple(printable(part) for part in relative.split(os.sep) if part != os.curdir)
+def _meant(given: str) -> list[str]:
+    path = located(given) if given.startswith("file:///") else os.path.abspath(os.path.expanduser(given))
+    if os.path.exists(path):
+        return [path]
+    pattern = path if is_pattern(path) and not given.startswith("file:///") else ""
+    found = list(matches(pattern)) if pattern else []
+    if found:
+        return found
+    hidden = min(matches(pattern, hidden=True), default=None) if pattern else None
+    if hidden is not None:
+        raise NotFound(
+            f"only hidden names answer to {given!r}, such as {hidden!r}",
+            next_step="name them with their dot, as in .*",
+        )
+    raise NotFound(f"no file or folder answers to {given!r}", next_step="check the path, or quote a pattern")
 
 
-def walk(root: Root, after: Parts | None = None) -> Iterator[Place]:
-    """The root's files in order of their names' parts, from `after` on (that one included).
+def _within(path: str, folders: Set[str]) -> bool:
+    return bool(folders) and (path in folders or any(str(parent) in folders for parent in Path(path).parents))
 
-    Passed over: hidden names, what is no regular file, links to folders, links to files outside the root.
+
+def _is_met(path: str, folders: Set[str]) -> bool:
+    """Whether the walk of one of the folders comes by this path."""
+    if not (os.path.isfile(path) or os.path.isdir(path)):
+        return False
+    name, below = Path(path).name, Path(path).parent
+    while name and not name.startswith("."):
+        if str(below) in folders:
+            return True
+        name, below = below.name, below.parent
+    return False
+
+
+def walk(root: str, after: Parts | None = None, skip: Set[str] = frozenset()) -> Iterator[Place]:
+    """The files of a root (a real path) in order of their paths' parts, from `after` on (that one included).
+
+    Passed over: what is in `skip`, hidden names, what is no regular file, links to folders and to files outside the
+    root, and links to files that the walk comes by anyway.
     """
-    if not os.path.isdir(root.path):
-        yield Place(root.path, root.name, root.parts)
+    if not os.path.isdir(root):
+        yield Place(root, root)
         return
-    real = os.path.realpath(root.path)
-    stack = [iter([(root.path, root.parts, False)])]
+    stack = [iter([(root, True)])]
     while stack:
         entry = next(stack[-1], None)
         if entry is None:
             stack.pop()
             continue
-        path, parts, is_file = entry
-        if after is not None and parts < after[: len(parts)]:
+        path, is_folder = entry
+        if after is not None and (here := parts(path)) < after[: len(here)]:
             continue
-        if is_file:
-            yield Place(path, root.name, parts)
+        if not is_folder:
+            yield Place(path, os.path.realpath(path) if os.path.islink(path) else path)
             continue
         try:
-            stack.append(iter(_entries(path, parts, real)))
+            stack.append(iter(_entries(path, root, skip)))
         except OSError as error:
-            yield Place(path, root.name, parts, problem=error.strerror or str(error))
+            yield Place(path, path, problem=error.strerror or str(error))
 
 
-def _entries(folder: str, parts: Parts, real: str) -> list[tuple[str, Parts, bool]]:
+def _entries(folder: str, root: str, skip: Set[str]) -> list[tuple[str, bool]]:
     with os.scandir(folder) as entries:
         listed = [
-            (entry.path, (*parts, printable(entry.name)), entry.is_file())
+            (entry.name, entry.path, entry.is_dir())
             for entry in entries
-            if not entry.name.startswith(".") and _wanted(entry, real)
+            if not entry.name.startswith(".") and entry.path not in skip and _is_wanted(entry, root, skip)
         ]
-    listed.sort(key=lambda item: item[1])
-    return listed
+    return [(path, is_folder) for _, path, is_folder in sorted(listed)]
 
 
-def _wanted(entry: os.DirEntry[str], real: str) -> bool:
+def _is_wanted(entry: os.DirEntry[str], root: str, skip: Set[str]) -> bool:
     if not entry.is_symlink():
         return entry.is_file() or entry.is_dir()
     try:
         target = os.path.realpath(entry.path, strict=True)
-        return target.startswith(real + os.sep) and stat.S_ISREG(os.stat(target).st_mode)
+        inside = target.startswith(os.path.join(root, "")) and not _within(target, skip)
+        return inside and not _is_met(target, {root}) and stat.S_ISREG(os.stat(target).st_mode)
     except OSError:
         return False

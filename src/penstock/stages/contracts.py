@@ -40,8 +40,12 @@ class Indexable:
 
 @dataclass(frozen=True, slots=True)
 class Extractable:
+    """What an extractor is given of a document. `knowledge` is what the extractor before it gave, where there is one:
+    it adds to that, and all of it stays."""
+
     document: Document
     chunks: list[Chunk]
+    knowledge: Knowledge | None = None
 
 
 @runtime_checkable
@@ -115,6 +119,21 @@ def check_vectors(chunks: list[Chunk], vectors: Vectors) -> str | None:
     return None
 
 
+def check_knowledge(item: Extractable, knowledge: Knowledge) -> str | None:
+    """What an earlier extractor found is still there."""
+    if item.knowledge is None:
+        return None
+    if {entity.key for entity in item.knowledge.entities} - {entity.key for entity in knowledge.entities}:
+        return "it leaves out entities that the extractor before it gave"
+    if _statements(item.knowledge) - _statements(knowledge):
+        return "it leaves out claims that the extractor before it gave"
+    return None
+
+
+def _statements(knowledge: Knowledge) -> set[tuple[str, str, str | None, str | None]]:
+    return {(claim.subject, claim.predicate, claim.object, claim.value) for claim in knowledge.claims}
+
+
 INGEST = Contract("IngestStage", IngestStage, (Take("request", Request),), RawPayload, "listing", default="source")
 DOWNLOAD = Contract(
     "DownloadStage", DownloadStage, (Take("payload", RawPayload),), PDFFile, default="http", sets="pdf_downloaded"
@@ -145,15 +164,18 @@ INDEX = Contract(
 EXTRACT = Contract(
     "ExtractStage",
     ExtractStage,
-    (Take("document", Document), Take("chunks", list[Chunk])),
+    (Take("document", Document), Take("chunks", list[Chunk]), Take("knowledge", Knowledge, optional=True)),
     Knowledge,
     item=Extractable,
     default="structured",
+    check=check_knowledge,
 )
 KG = Contract(
     "KGStage", KGStage, (Take("knowledge", Knowledge),), GraphWriteReceipt, "many", sink=True, default="ledger"
 )
 
 LEDGER_FIELDS = {
-    "pdf_ir_ready": LedgerField("pdf_ir_ready", needs=PDFFile, gives=Document, worker="penstock worker pdf"),
+    "pdf_ir_ready": LedgerField(
+        "pdf_ir_ready", needs=PDFFile, gives=Document, worker="a worker outside, which this version does not have yet"
+    ),
 }

@@ -65,6 +65,17 @@ class SqliteIndexer:
             for receipt, (_, item) in zip(receipts, items, strict=True)
         ]
 
+    def outdated(self, item: Indexable) -> set[str]:
+        """Vectors that this model no more gives: of another dimension than the index holds of it."""
+        vectors, held = item.vectors, self._index.space
+        if vectors is None or held is None or vectors.model != held.model or not len(vectors.rows):
+            return set()
+        return {"vectors"} if vectors.dimension != held.dimension else set()
+
+    def retire(self, contexts: Sequence[StageContext]) -> None:
+        """Let go of documents, but for those that a newer (generation, token) has brought back."""
+        self._index.retire((c.tenant_id, c.doc_id, c.generation, c.token) for c in contexts)
+
 
 def _note(item: Indexable) -> str:
     if item.vectors is None:

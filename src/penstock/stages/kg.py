@@ -42,3 +42,8 @@ class LedgerGraph:
     def execute(self, items: Sequence[tuple[StageContext, Knowledge]]) -> Sequence[GraphWriteReceipt]:
         """One receipt a document. Raises InvalidOutput (knowledge that breaks its contract), StoreBusy, StorageFull."""
         return self._graph.replace(items)
+
+    def retire(self, contexts: Sequence[StageContext]) -> None:
+        """Let go of what documents say, but for those that a newer (generation, token) has brought back."""
+        nothing = Knowledge(extractor=self.name, version=self.version)
+        self._graph.replace([(context, nothing) for context in contexts])

@@ -6,13 +6,16 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from penstock.errors import NotFound, StorageFull, StoreBusy, UsageError
+from penstock.errors import ArtifactLost, StorageFull, StoreBusy, UsageError
+
+DAMAGED = ".damaged"
+"""What an object is called on behind its name once its bytes were found to be others."""
 
 
 class ArtifactStore(Protocol):
@@ -21,7 +24,8 @@ class ArtifactStore(Protocol):
     def put(self, data: bytes) -> str: ...
 
     def get(self, digest: str) -> bytes:
-        """The bytes. Raises NotFound."""
+        """The bytes. Raises ArtifactLost when they are gone, or are others: those are put aside, so that the right ones
+        can be put in their place."""
         ...
 
 
@@ -40,7 +44,7 @@ class MemoryArtifacts:
         try:
             return self._objects[digest]
         except KeyError:
-            raise NotFound(f"no artifact {digest}") from None
+            raise ArtifactLost(f"no artifact {digest}") from None
 
 
 class FileArtifacts:
@@ -56,17 +60,15 @@ class FileArtifacts:
             return digest
         temporary = path.with_name(f".{digest}.{uuid4().hex}")
         try:
+            changed = [path.parent, *(folder.parent for folder in (path.parent, self._root) if not folder.exists())]
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            for folder in changed:
+                _sync(folder)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -78,10 +80,18 @@ class FileArtifacts:
         return digest
 
     def get(self, digest: str) -> bytes:
+        path = self._path(digest)
         try:
-            return self._path(digest).read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
-            raise NotFound(f"no artifact {digest} in {self._root}") from None
+            raise ArtifactLost(f"no artifact {digest} in {self._root}") from None
+        except OSError as error:
+            raise StoreBusy(f"the artifact store at {self._root}: {error}") from error
+        if sha256(data).hexdigest() != digest:
+            with suppress(OSError):
+                path.replace(path.with_suffix(DAMAGED))
+            raise ArtifactLost(f"the artifact {digest} in {self._root} is damaged")
+        return data
 
     def _path(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
@@ -109,21 +119,34 @@ class RemoteArtifacts:
         return digest
 
     def get(self, digest: str) -> bytes:
+        path = f"{self._root}/{digest[:2]}/{digest}"
         with self._faults():
             try:
-                return bytes(self._fs.cat_file(f"{self._root}/{digest[:2]}/{digest}"))
+                data = bytes(self._fs.cat_file(path))
             except FileNotFoundError:
-                raise NotFound(f"no artifact {digest} in {self._root}") from None
+                raise ArtifactLost(f"no artifact {digest} in {self._root}") from None
+            if sha256(data).hexdigest() != digest:
+                self._fs.mv(path, path + DAMAGED)
+                raise ArtifactLost(f"the artifact {digest} in {self._root} is damaged")
+            return data
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
         """Each file system has errors of its own; whatever they are, no document is to blame for them."""
         try:
             yield
-        except NotFound:
+        except ArtifactLost:
             raise
         except Exception as error:
             raise StoreBusy(f"the artifact store at {self._root}: {type(error).__name__}: {error}") from error
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def open_artifacts(location: str) -> ArtifactStore:

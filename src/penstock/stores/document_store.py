@@ -15,6 +15,7 @@ from haystack.document_stores.errors import DocumentStoreError, DuplicateDocumen
 from haystack.document_stores.types import DuplicatePolicy
 from haystack.errors import FilterError
 from haystack.utils.filters import document_matches_filter
+from numpy.typing import NDArray
 
 from penstock.ir import Chunk
 from penstock.stores.search_filters import Filters
@@ -51,11 +52,7 @@ class PenstockDocumentStore:
 
     def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
         """The documents that match, in the order they were written. Raises FilterError for filters ill formed."""
-        documents = self.documents(self.index.select(self.tenant))
-        if not filters:
-            return documents
-        _check_depth(filters)
-        return [document for document in documents if document_matches_filter(filters, document)]
+        return self.documents(self._passing(filters))
 
     def write_documents(self, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE) -> int:
         """How many were written. `NONE` means `FAIL`, which writes none when an id is there already.
@@ -85,20 +82,19 @@ class PenstockDocumentStore:
         """Haystack's filters as ours: the ids of what matches."""
         if not filters:
             return NO_FILTERS
-        return Filters(chunk_ids=tuple(document.id for document in self.filter_documents(filters)))
+        return Filters(chunk_ids=tuple(chunk.chunk_id for chunk in self._passing(filters)))
 
     def documents(self, chunks: list[StoredChunk]) -> list[Document]:
         """Chunks as Haystack documents; those of our pipelines with title, source, span… in their `meta`."""
         vectors = self.index.vectors(self.tenant, [chunk.chunk_id for chunk in chunks])
-        return [
-            Document(
-                id=chunk.chunk_id,
-                content=chunk.text,
-                meta=_meta(chunk),
-                embedding=vectors[chunk.chunk_id].tolist() if chunk.chunk_id in vectors else None,
-            )
-            for chunk in chunks
-        ]
+        return [_document(chunk, vectors.get(chunk.chunk_id)) for chunk in chunks]
+
+    def _passing(self, filters: dict[str, Any] | None) -> list[StoredChunk]:
+        chunks = self.index.select(self.tenant)
+        if not filters:
+            return chunks
+        _check_depth(filters)
+        return [chunk for chunk in chunks if document_matches_filter(filters, _document(chunk))]
 
     def _there(self, ids: list[str], *, refuse_foreign: bool) -> list[StoredChunk]:
         chunks = self.index.select(self.tenant, Filters(chunk_ids=tuple(ids)))
@@ -125,6 +121,11 @@ class PenstockDocumentStore:
             vectors=None if document.embedding is None else np.array([document.embedding], np.float32),
             model="" if document.embedding is None else self.model,
         )
+
+
+def _document(chunk: StoredChunk, vector: NDArray[np.float32] | None = None) -> Document:
+    embedding = None if vector is None else vector.tolist()
+    return Document(id=chunk.chunk_id, content=chunk.text, meta=_meta(chunk), embedding=embedding)
 
 
 def _meta(chunk: StoredChunk) -> dict[str, Any]:

@@ -17,6 +17,8 @@ import sqlite_vec
 from penstock.errors import PenstockError, StorageFull, StoreBusy, UsageError
 from penstock.stores import search_schema
 
+_READ_AND_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+_READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LITTLE_ROOM = 64_000_000
 _inherited: list[apsw.Connection] = []
@@ -25,6 +27,8 @@ _inherited: list[apsw.Connection] = []
 
 class SearchFile:
     """One connection a thread and process, opened on first use, reopened when the file was deleted or replaced.
+
+    Where nothing may be written, as on a read-only disk, the file can still be read; see `_frozen`.
 
     WAL with full synchronisation: what is committed survives a crash of the machine, since the ledger's receipt for it
     does. Only apsw may open the file: two SQLite libraries on one file in one process drop each other's locks.
@@ -83,25 +87,40 @@ class SearchFile:
     def _connection(self) -> apsw.Connection:
         connection = self._current()
         if connection is not None:
-            if self._identity() == self._local.identity:
+            if self._identity(self._local.frozen) == self._local.identity:
                 return connection
             # SQLite sees that its file is gone, and leaves the WAL of that name to the file's successor.
             connection.close()
             self._local.__dict__.clear()
-        connection = self._open()
-        self._local.connection, self._local.pid, self._local.identity = connection, os.getpid(), self._identity()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        frozen = False
+        try:
+            connection = self._open(str(self.path), _READ_AND_WRITE)
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            frozen = self._frozen()
+            if not frozen:
+                raise
+            connection = self._open(f"{self.path.absolute().as_uri()}?immutable=1", _READ_ONLY)
+        self._local.connection, self._local.pid, self._local.frozen = connection, os.getpid(), frozen
+        self._local.identity = self._identity(frozen)
         return connection
 
-    def _identity(self) -> tuple[int, int] | None:
+    def _frozen(self) -> bool:
+        """Whether the file is whole without a WAL. Then it is read as one that never changes, for SQLite can't make
+        the WAL's shared memory in a folder that it may not write to; when it does change it is opened again."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        return self.path.is_file() and not (wal.is_file() and wal.stat().st_size)
+
+    def _identity(self, frozen: bool) -> tuple[int, ...] | None:
+        """Tells the file from another of its name, and a `frozen` one from what it is after a change."""
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino, *((found.st_mtime_ns, found.st_size) if frozen else ())
 
-    def _open(self) -> apsw.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = apsw.Connection(str(self.path))
+    def _open(self, name: str, flags: int) -> apsw.Connection:
+        connection = apsw.Connection(name, flags)
         try:
             connection.enable_load_extension(True)
             connection.load_extension(sqlite_vec.loadable_path())
@@ -157,20 +176,28 @@ class SearchFile:
             case apsw.SQLError() if self._is_full_in_disguise(str(error)):
                 return self._full()
             case apsw.CorruptError() | apsw.NotADBError():
+                ours = self._begins_like_a_database()
                 return UsageError(
-                    f"{self.path} is damaged or no search index: {error}",
+                    f"{self.path} {'is damaged' if ours else 'is no search index'}: {error}",
                     reason="index-damaged",
-                    next_step=search_schema.rebuild(self.path),
+                    next_step=search_schema.rebuild(self.path) if ours else "name another file: PENSTOCK_INDEX_PATH",
                 )
             case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
                 return UsageError(
-                    f"{self.path} can't be opened for writing: {error}",
+                    f"{self.path} can't be opened or written: {error}",
                     reason="index-unusable",
                     next_step="mend its permissions, or name another file: PENSTOCK_INDEX_PATH",
                 )
             case apsw.IOError():
                 return StoreBusy(f"{self.path} could not be read or written: {error}")
         return None
+
+    def _begins_like_a_database(self) -> bool:
+        try:
+            with self.path.open("rb") as file:
+                return file.read(15) == b"SQLite format 3"
+        except OSError:
+            return False
 
     def _is_full_in_disguise(self, message: str) -> bool:
         """sqlite-vec answers a plain error when SQLite, underneath it, found no room for its next block."""

@@ -6,8 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
+import apsw
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from penstock.errors import UsageError
 
@@ -35,9 +39,9 @@ class Filters:
     """Only these chunks; an empty tuple means none at all."""
 
     def __post_init__(self) -> None:
-        for date in (self.since, self.until):
-            if date is not None and not _DATE.fullmatch(date):
-                raise UsageError(f"{date!r} is no date: write 2024, 2024-03 or 2024-03-09")
+        for given in (self.since, self.until):
+            if given is not None and not _is_date(given):
+                raise UsageError(f"{given!r} is no date: write 2024, 2024-03 or 2024-03-09")
         for name in self.metadata:
             if not _NAME.fullmatch(name):
                 raise UsageError(f"{name!r} is no name of metadata: letters, digits, dots and dashes only")
@@ -72,6 +76,35 @@ class Filters:
             add("c.chunk_id IN (SELECT value FROM json_each(?))", _json(self.chunk_ids))
         return "".join(conditions), bindings
 
+    def rows(self, db: apsw.Connection, tenant: int) -> NDArray[np.int64] | None:
+        """Row numbers of the chunks of `tenant` that pass, true within one snapshot; None: nothing was asked for."""
+        if not self.given:
+            return None
+        conditions, bindings = self.sql()
+        if self.chunk_ids is not None:
+            chosen = db.execute(
+                "SELECT c.number FROM chunks c JOIN documents d ON d.number = c.document"
+                f" WHERE d.tenant = ?{conditions}",
+                (tenant, *bindings),
+            )
+            return np.array([number for (number,) in chosen], np.int64)
+        documents = db.execute(
+            f"SELECT d.first, d.chunks FROM documents d WHERE d.live AND d.tenant = ?{conditions}",
+            (tenant, *bindings),
+        )
+        first, chunks = np.array(list(documents), np.int64).reshape(-1, 2).T
+        within = np.arange(chunks.sum()) - np.repeat(np.cumsum(chunks) - chunks, chunks)
+        rows: NDArray[np.int64] = np.repeat(first, chunks) + within
+        return rows
+
 
 def _json(values: tuple[object, ...]) -> str:
     return orjson.dumps(values).decode()
+
+
+def _is_date(given: str) -> bool:
+    """An ISO date as precise as wanted, of a day that there is."""
+    try:
+        return _DATE.fullmatch(given) is not None and date.fromisoformat(given + "-01-01"[len(given) - 4 :]) is not None
+    except ValueError:
+        return False

@@ -12,7 +12,6 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from penstock.errors import UsageError
 from penstock.ir import IndexReceipt
 from penstock.stores import search_query
 from penstock.stores.search_check import digest, problems
@@ -30,11 +29,11 @@ from penstock.stores.search_rows import (
     prepare,
     stored_chunks,
 )
-from penstock.stores.search_write import remove, space, tenant_number, write
+from penstock.stores.search_vectors import VectorSearch
+from penstock.stores.search_words import by_words
+from penstock.stores.search_write import remove, settle, space, tenant_number, write
 
 TRANSACTION_BYTES = 8_000_000
-MAX_NEIGHBOURS = 4096
-"""sqlite-vec's limit for k."""
 NO_FILTERS = Filters()
 
 
@@ -49,6 +48,7 @@ class SqliteSearchIndex:
     def __init__(self, path: Path | str, *, busy_seconds: float = 30.0) -> None:
         self.path = Path(path)
         self._file = SearchFile(self.path, busy_seconds=busy_seconds)
+        self._vectors = VectorSearch()
 
     @property
     def exists(self) -> bool:
@@ -89,6 +89,18 @@ class SqliteSearchIndex:
         with self._file.writing() as db:
             return sum(remove(db, tenant, doc_id) for doc_id in doc_ids)
 
+    def retire(self, documents: Iterable[tuple[str, str, int, int]]) -> int:
+        """Take (tenant, doc id, generation, token)s out, unless newer ones are held; how many were there."""
+        with self._file.writing() as db:
+            return sum(
+                remove(db, tenant, doc_id, order=(generation, token)) for tenant, doc_id, generation, token in documents
+            )
+
+    def pin(self, given: Space) -> Space:
+        """Decide for model and dimension before there are vectors; what is held then, if others decided first."""
+        with self._file.writing() as db:
+            return settle(db, given)
+
     # Finding
 
     def tokenizer(self) -> Tokenize:
@@ -107,16 +119,10 @@ class SqliteSearchIndex:
             number = tenant_number(db, tenant)
             if number is None or not query.expression or k < 1:
                 return []
-            conditions, bindings = filters.sql()
-            alone = db.execute("SELECT count(*) = 1 FROM tenants").get
-            among = "" if alone else f'tenant : "t{number}" AND '  # spares FTS5 the others' rows; d.tenant decides
-            found = db.execute(
-                "SELECT w.rowid, w.rank FROM words w CROSS JOIN chunks c ON c.number = w.rowid"
-                " CROSS JOIN documents d ON d.number = c.document"
-                f" WHERE w.words MATCH ? AND d.tenant = ?{conditions} ORDER BY w.rank LIMIT ?",
-                (f"{among}{{text title}} : ({query.expression})", number, *bindings, k),
-            )
-            return _ranked([LegHit(row, -rank) for row, rank in found])
+            rows = filters.rows(db, number)
+            if rows is not None and not len(rows):
+                return []
+            return by_words(db, number, query, k, rows)
 
     def dense(self, tenant: str, vector: NDArray[np.float32], k: int, filters: Filters = NO_FILTERS) -> list[LegHit]:
         """The `k` (at most MAX_NEIGHBOURS) chunks nearest to `vector`, shape (dimension,), exactly, nearest first.
@@ -127,26 +133,10 @@ class SqliteSearchIndex:
             held, number = space(db), tenant_number(db, tenant)
             if held is None or number is None or k < 1:
                 return []
-            asked = np.ascontiguousarray(vector, np.float32)
-            if asked.shape != (held.dimension,) or not np.isfinite(asked).all() or not asked.any():
-                raise UsageError(
-                    f"a query vector of shape {asked.shape}, finite and not zero expected: the index holds"
-                    f" {held.dimension} dimensions of {held.model}"
-                )
-            conditions, bindings = filters.sql()
-            among = ""
-            if conditions:
-                among = (
-                    " AND rowid IN (SELECT c.number FROM documents d JOIN chunks c"
-                    " ON c.number BETWEEN d.first AND d.first + d.chunks - 1"
-                    f" WHERE d.tenant = ?{conditions})"
-                )
-                bindings = [str(number), *bindings]
-            found = db.execute(
-                f"SELECT rowid, distance FROM vectors WHERE embedding MATCH ? AND k = ? AND tenant = ?{among}",
-                (asked.tobytes(), min(k, MAX_NEIGHBOURS), number, *bindings),
-            )
-            return _ranked([LegHit(row, 1.0 - distance) for row, distance in found])
+            rows = filters.rows(db, number)
+            if rows is not None and not len(rows):
+                return []
+            return self._vectors.nearest(db, held, number, vector, k, rows)
 
     def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
         """Chunks by the row numbers that a leg gave, in the same snapshot."""
@@ -209,6 +199,36 @@ class SqliteSearchIndex:
             )
             return {chunk_id: np.frombuffer(blob, np.float32) for chunk_id, blob in rows}
 
+    def origins(self, tenant: str) -> list[tuple[str, str]]:
+        """The (source, kind) pairs that the tenant's documents have, sorted."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT DISTINCT source, kind FROM documents WHERE live"
+                " AND tenant = (SELECT number FROM tenants WHERE name = ?) ORDER BY source, kind",
+                (tenant,),
+            )
+            return [(source, kind) for source, kind in rows]
+
+    def fields(self, tenant: str) -> list[str]:
+        """The names of the metadata that the tenant's documents have, sorted."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT DISTINCT m.key FROM documents d, json_each(d.metadata) m"
+                " WHERE d.tenant = (SELECT number FROM tenants WHERE name = ?) ORDER BY m.key",
+                (tenant,),
+            )
+            return [name for (name,) in rows]
+
+    def values(self, tenant: str, field: str) -> list[str | int | float | bool]:
+        """What the tenant's documents have under a name of their metadata, each once, sorted; lists' members singly."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT DISTINCT m.value, m.type FROM documents d, json_each(d.metadata, ?) m"
+                " WHERE d.tenant = (SELECT number FROM tenants WHERE name = ?) AND m.atom IS NOT NULL ORDER BY m.value",
+                (f'$."{field}"', tenant),
+            )
+            return [bool(value) if kind in ("true", "false") else value for value, kind in rows]
+
     # Proving
 
     def count(self, tenant: str | None = None) -> Counts:
@@ -239,8 +259,3 @@ class SqliteSearchIndex:
         """What is wrong inside: damaged pages, rows that belong to nothing. Empty when all is well."""
         with self._file.reading() as db:
             return problems(db)
-
-
-def _ranked(hits: list[LegHit]) -> list[LegHit]:
-    """Best first, equals in the order they were written."""
-    return sorted(hits, key=lambda hit: (-hit.score, hit.number))

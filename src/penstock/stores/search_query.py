@@ -41,12 +41,20 @@ _Term = tuple[tuple[str, ...], str]
 class Query:
     """`terms` are stems: a word is a tuple of one, a phrase (or a hyphenated word) of several in a row.
 
-    `expression` is empty when there is nothing to look for, and `note` then says why.
+    `required` and `optional` are the terms quoted for FTS5, as often as they were said. Without any there is nothing to
+    look for, and `note` says why.
     """
 
     terms: tuple[tuple[str, ...], ...]
-    expression: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def expression(self) -> str:
+        """The whole query for FTS5; empty when there is nothing to look for."""
+        some = " OR ".join([*self.required, *self.optional])
+        return " AND ".join([*self.required, f"({some})"]) if self.required else some
 
 
 def parse(text: str, tokenize: Tokenize) -> Query:
@@ -66,14 +74,17 @@ def parse(text: str, tokenize: Tokenize) -> Query:
     if not required and not optional:
         optional = stopped
     if not required and not optional:
-        return Query((), "", "the query has no words to look for")
-    taken = [*required, *optional][:MAX_TERMS]
-    expression = " OR ".join(quoted for _, quoted in taken)
-    if required:
-        expression = " AND ".join([*(quoted for _, quoted in required[:MAX_TERMS]), f"({expression})"])
+        return Query((), note="the query has no words to look for")
     cut = len(required) + len(optional) > MAX_TERMS
+    required = required[:MAX_TERMS]
+    optional = optional[: MAX_TERMS - len(required)]
     note = f"only the first {MAX_TERMS} terms of the query were looked for" if cut else ""
-    return Query(tuple(dict.fromkeys(stems for stems, _ in taken)), expression, note)
+    return Query(
+        tuple(dict.fromkeys(stems for stems, _ in [*required, *optional])),
+        tuple(quoted for _, quoted in required),
+        tuple(quoted for _, quoted in optional),
+        note,
+    )
 
 
 def tokenizer(db: apsw.Connection) -> Tokenize:

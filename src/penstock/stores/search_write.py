@@ -63,15 +63,22 @@ def write(db: apsw.Connection, part: Sequence[Prepared], path: Path, *, absent_o
         )
     _agree_on_space(db, [item for _, _, item in accepted], path)
     _put(db, accepted, outdated)
+    if accepted:
+        _changed(db)
     return receipts
 
 
-def remove(db: apsw.Connection, tenant: str, doc_id: str) -> bool:
-    """Empty a document's row and delete its chunks; whether it was there."""
+def remove(db: apsw.Connection, tenant: str, doc_id: str, *, order: tuple[int, int] | None = None) -> bool:
+    """Empty a document's row and delete its chunks; whether it was there.
+
+    With an `order` (generation, token), which the row then keeps, only if what is held isn't newer.
+    """
     number = tenant_number(db, tenant)
     held = _held(db, number, doc_id) if number is not None else None
-    if held is None:
+    if held is None or (order is not None and order < (held.generation, held.token)):
         return False
+    if order is not None:
+        db.execute("UPDATE documents SET generation = ?, token = ? WHERE number = ?", (*order, held.number))
     db.execute("DELETE FROM chunks WHERE number BETWEEN ? AND ?", (held.first, held.last))
     _delete_found_by(db, [held])
     db.execute(
@@ -79,12 +86,20 @@ def remove(db: apsw.Connection, tenant: str, doc_id: str) -> bool:
         " metadata = '{}', first = 0, chunks = 0, vectors = 0 WHERE number = ? AND live",
         (held.number,),
     )
-    return db.changes() > 0
+    gone = db.changes() > 0
+    _changed(db)
+    return gone
 
 
 def tenant_number(db: apsw.Connection, name: str) -> int | None:
     number = db.execute("SELECT number FROM tenants WHERE name = ?", (name,)).get
     return number if isinstance(number, int) else None
+
+
+def state(db: apsw.Connection) -> str | None:
+    """A word that is another after each write; None in a file that no newer Penstock has written to."""
+    found = db.execute("SELECT value FROM meta WHERE key = 'state'").get
+    return found if isinstance(found, str) else None
 
 
 def space(db: apsw.Connection) -> Space | None:
@@ -127,24 +142,32 @@ def _delete_found_by(db: apsw.Connection, documents: Sequence[_Held]) -> None:
         db.executemany("DELETE FROM vectors WHERE rowid = ?", rows)
 
 
+def settle(db: apsw.Connection, given: Space) -> Space:
+    """The index's space; where it has none yet, `given` from now on."""
+    held = space(db)
+    if held is None:
+        search_schema.create_vectors(db, given.dimension)
+        db.executemany("INSERT INTO meta VALUES (?, ?)", [("model", given.model), ("dimension", str(given[1]))])
+    return held or given
+
+
 def _agree_on_space(db: apsw.Connection, part: Sequence[Prepared], path: Path) -> None:
     """The first vectors decide model and dimension; others must match."""
-    held = space(db)
     for item in part:
         if not item.vectors:
             continue
         given = Space(item.document.model, item.dimension)
-        if held is None:
-            search_schema.create_vectors(db, given.dimension)
-            db.executemany("INSERT INTO meta VALUES (?, ?)", [("model", given.model), ("dimension", str(given[1]))])
-            held = given
-        elif given != held:
+        if (held := settle(db, given)) != given:
             raise UsageError(
                 f"{path} holds vectors of {held.model} ({held.dimension} dimensions); vectors of {given.model}"
                 f" ({given.dimension}) can't be mixed with them",
                 reason="other-vectors",
                 next_step=f"go back to {held.model}, or {search_schema.rebuild(path)}",
             )
+
+
+def _changed(db: apsw.Connection) -> None:
+    db.execute("REPLACE INTO meta VALUES ('state', hex(randomblob(8)))")
 
 
 def _held(db: apsw.Connection, tenant: int, doc_id: str) -> _Held | None:

@@ -60,7 +60,8 @@ def test_a_node_is_shown_with_its_edges_and_the_sentence_behind_each(ledger: Sql
     assert shown.exit_code == 0
     for part in ("Drug, in 1 document", "mesh:D008687", "investigated_for →", "Diabetes", "Take care.", SENTENCE):
         assert part in shown.output
-    assert "2 entities read as one" in shown.output
+    assert "2 entities read as one:" in shown.output
+    assert "Glucophage (Drug) same as Metformin (Drug) by mesh D008687, stated by d1" in shown.output
 
 
 def test_edges_that_come_in_are_drawn_the_other_way(ledger: SqlGraph) -> None:
@@ -96,6 +97,8 @@ def test_the_trail_of_an_edge_leads_to_the_characters_of_the_payload(ledger: Sql
 def test_json_holds_nodes_edges_and_evidence(ledger: SqlGraph) -> None:
     node = json.loads(graph("D008687", "--json").output)["nodes"][0]
     assert node["identifiers"] == node["merged_by"] == ["mesh:D008687"]
+    both = [{"type": "Drug", "name": "Glucophage"}, {"type": "Drug", "name": "Metformin"}]
+    assert node["merges"] == [{"by": "mesh:D008687", "entities": both, "stated_by": ["d1"]}]
     by_predicate = {edge["predicate"]: edge for edge in node["edges"]}
     assert by_predicate["has_warning"]["value"] == "Take care."
     evidence = by_predicate["investigated_for"]["evidence"][0]
@@ -123,3 +126,26 @@ def test_without_a_name_or_a_ledger_it_says_what_to_do(tmp_path: Path, monkeypat
         assert isinstance(refused.exception, UsageError)
         assert "penstock" in str(refused.exception)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_thing_called_like_a_command_is_shown_by_show(ledger: SqlGraph) -> None:
+    assert graph("show", "Diabetes").output == graph("Diabetes").output
+    assert isinstance(graph("show", "export").exception, NotFound)
+
+
+def test_the_whole_graph_is_exported_to_where_it_says(ledger: SqlGraph) -> None:
+    done = graph("export", "--format", "csv", "--out", "mine")
+    assert done.exit_code == 0, done.output
+    assert done.output == "wrote mine: 3 nodes, 3 edges, 3 evidence\n"
+    assert sorted(file.name for file in Path("mine").iterdir()) == ["edges.csv", "evidence.csv", "nodes.csv"]
+    assert graph("export", "--format", "graphml").exit_code == 0
+    assert Path("graph.graphml").read_bytes().startswith(b"<?xml")
+    assert "one of csv, cypher, graphml, jsonld" in str(graph("export", "--format", "gexf").exception.next_step)
+
+
+def test_a_page_is_written_for_one_node_and_refused_where_it_makes_no_sense(ledger: SqlGraph) -> None:
+    done = graph("Metformin", "--html", "m.html")
+    assert "2 edges" in done.output
+    assert Path("m.html").read_text().startswith("<!doctype html>")
+    assert isinstance(graph("Metformin", "--html", "m.html", "--json").exception, UsageError)
+    assert "can't write" in str(graph("Metformin", "--html", "no/such/folder/m.html").exception)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -10,6 +12,9 @@ import pytest
 import respx
 
 from command import Penstock, Said
+from penstock.bootstrap import App
+from penstock.runner import RunRequest
+from penstock.settings import Settings
 
 SECRET = "key-that-must-not-be-seen"
 
@@ -35,6 +40,35 @@ def test_after_a_run_it_tells_what_there_is(penstock: Penstock, good: Path) -> N
     checks = by_name(penstock("doctor", "--json"))
     assert "version" in checks["ledger"]["detail"]
     assert "2 documents, 2 chunks, no vectors" in checks["index"]["detail"]
+
+
+def test_what_got_stuck_is_told_with_what_helps(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    checks = [check for check in penstock("doctor", "--json").json if check["name"] == "documents"]
+    assert [(check["state"], check["detail"]) for check in checks] == [("warn", "1 document stands dead")]
+    (notes / "c.json").unlink()
+    assert "none stands dead" not in penstock("doctor").out
+
+
+def test_what_a_killed_run_left_is_told(penstock: Penstock, good: Path, root: Path, tmp_path: Path) -> None:
+    with closing(App(Settings(home=Path(".penstock"), config=root / "config/orchestration"))) as app:
+        topology = app.pipelines.named("auto")
+        run = app.runner.open(topology, RunRequest(query={"paths": [str(good)]}))
+        app.runner.run_stage(run, "ingest")
+        assert "none stands dead, failed or left behind" in penstock("doctor").out
+    assert "2 documents were left on the way by runs that died" in penstock("doctor").out
+    penstock("retry")
+    assert "none stands dead, failed or left behind" in penstock("doctor").out
+
+
+def test_an_output_that_the_artifact_store_lost_is_told(penstock: Penstock, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/long.txt").write_text("Metformin lowers glucose. " * 20_000)
+    penstock("run", "auto", "notes")
+    assert "looked for" not in penstock("doctor").out
+    rmtree(tmp_path / ".penstock/artifacts")
+    said = penstock("doctor")
+    assert (said.status, "looked for are not there" in said.out) == (1, True)
 
 
 def test_each_broken_thing_is_named_and_the_others_are_looked_at_too(

@@ -36,7 +36,7 @@ def test_a_search_hit_is_told_by_its_chunk(ran: Penstock) -> None:
     said = ran("explain", hit["chunk_id"])
     assert "Apixaban prevents strokes" in said.out
     assert "the very same text stands there" in said.out
-    assert ran("explain", hit["chunk_id"], "--json").json["document"]["source_id"] == "b.txt"
+    assert ran("explain", hit["chunk_id"], "--json").json["document"]["source_id"].endswith("/notes/b.txt")
     assert ran("explain", hit["chunk_id"], "--raw").out == "Apixaban prevents strokes in atrial fibrillation.\n"
 
 
@@ -48,17 +48,25 @@ NOT_THERE = (
     ((), "explain what?"),
     (("a.md", "--edge", "x"), "explain what?"),
     (("--edge", "x", "--raw"), "--raw is for a document"),
-    (("a.mdd",), "nothing is called 'a.mdd' (near it: a.md)"),
-    (("a.md:99",), "nothing is called 'a.md:99' (near it: a.md)"),
+    (("a.mdd",), "nothing is called 'a.mdd' (near it: {notes}/a.md)"),
+    (("a.md:99",), "nothing is called 'a.md:99' (near it: {notes}/a.md)"),
     (("--edge", "zzz"), "edge 'zzz': no claim has that id"),
 )
 
 
-def test_what_is_not_there_is_one_line_with_what_is_near(ran: Penstock) -> None:
+def test_what_is_not_there_is_one_line_with_what_is_near(ran: Penstock, notes: Path) -> None:
     for arguments, message in NOT_THERE:
         said = ran("explain", *arguments)
         assert (said.status, said.out) == (2, ""), arguments
-        assert said.err.startswith(message), arguments
+        assert said.err.startswith(message.format(notes=notes)), arguments
+
+
+def test_of_a_changed_file_it_says_that_it_looked_at_what_was_kept(ran: Penstock, notes: Path) -> None:
+    assert "it has the same bytes still" in ran("explain", "notes/b.txt:0").out
+    (notes / "b.txt").write_text("Other words.\n")
+    said = ran("explain", "notes/b.txt:0").out
+    assert "the very same text stands there" in said
+    assert "other bytes stand there by now" in said
 
 
 def test_without_a_ledger_none_is_made(penstock: Penstock, tmp_path: Path) -> None:

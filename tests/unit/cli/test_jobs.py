@@ -13,14 +13,14 @@ def test_jobs_lists_documents_with_where_each_stands(penstock: Penstock, notes: 
     penstock("run", "auto", "notes")
     said = penstock("jobs")
     assert said.status == 0
-    assert "a.md" in said.out
+    assert "notes/a.md" in said.out
     assert "Metformin" in said.out
     assert "truncated" in said.out
     assert max(map(len, said.out.splitlines())) <= 80
     listed = penstock("jobs", "--status", "dead", "--json").json
     assert listed["total"] == 1
     (job,) = listed["jobs"]
-    assert (job["source_id"], job["current_stage"], job["reason"]) == ("c.json", "parse", "truncated")
+    assert (job["source_id"], job["current_stage"], job["reason"]) == (str(notes / "c.json"), "parse", "truncated")
 
 
 def test_jobs_can_be_narrowed_and_cut_short(penstock: Penstock, good: Path) -> None:
@@ -35,9 +35,30 @@ def test_jobs_can_be_narrowed_and_cut_short(penstock: Penstock, good: Path) -> N
     assert "complete" in penstock("jobs", "--batches").out
 
 
-def test_without_jobs_it_says_how_to_start_some(penstock: Penstock) -> None:
-    assert penstock("jobs").out == "none: penstock run PIPELINE PATH… starts some\n"
-    assert penstock("jobs", "--waiting").out == "none\n"
+def test_without_jobs_it_says_how_to_start_some(penstock: Penstock, tmp_path: Path) -> None:
+    assert penstock("jobs").out == "nothing here yet: penstock run PIPELINE PATH… starts some\n"
+    assert penstock("jobs", "--json").json == {"jobs": [], "total": 0}
+    assert penstock("jobs", "--batches", "--json").json == {"batches": [], "total": 0}
+    for command in (("retry",), ("cancel", "a"), ("explain", "a"), ("graph", "a")):
+        said = penstock(*command)
+        assert (said.status, said.err.startswith("no ledger at .penstock/ledger.db yet")) == (2, True), command
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tenant_of_another_form_is_refused(penstock: Penstock, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = "the tenant 'A/b': a name is 1 to 63 small letters, digits and dashes\n"
+    for command in (("run", "auto", "notes"), ("submit", "auto", "notes"), ("jobs",), ("retry",)):
+        assert penstock(*command, "--tenant", "A/b").err == refused
+    monkeypatch.setenv("PENSTOCK_TENANT", "A/b")
+    assert penstock("jobs").err == refused
+
+
+def test_a_batch_counts_no_document_of_the_past(penstock: Penstock, good: Path) -> None:
+    penstock("run", "auto", "notes")
+    (good / "a.md").write_text("# Metformin\n\nMetformin is a biguanide.\n")
+    penstock("run", "auto", "notes")
+    batches = penstock("jobs", "--batches", "--json").json["batches"]
+    assert [batch["documents"] for batch in batches] == [2, 1]
 
 
 NOTHING_SO_CALLED = (
@@ -48,7 +69,7 @@ NOTHING_SO_CALLED = (
     (("jobs", "--waiting", "--status", "done"), "--waiting means --status waiting"),
     (("retry", "--reason", "truncatd"), "no reason is called 'truncatd' (did you mean 'truncated'?)"),
     (("retry", "--status", "done"), "no status is called 'done' (one of: cancelled, dead, failed)"),
-    (("retry", "c.jsn"), "no document is called 'c.jsn' (near it: c.json)"),
+    (("retry", "c.jsn"), "no document is called 'c.jsn' (near it: {notes}/c.json)"),
     (("cancel", "nobody"), "no document is called 'nobody'"),
 )
 
@@ -58,7 +79,7 @@ def test_a_filter_that_names_nothing_is_refused_with_the_nearest(penstock: Penst
     for arguments, message in NOTHING_SO_CALLED:
         said = penstock(*arguments)
         assert (said.status, said.out) == (2, ""), arguments
-        assert said.err.startswith(message), arguments
+        assert said.err.startswith(message.format(notes=notes)), arguments
 
 
 def test_retry_tries_a_dead_letter_again_as_a_new_round(penstock: Penstock, notes: Path) -> None:

@@ -30,11 +30,13 @@ def run(*arguments: str) -> Result:
 
 
 def test_check_passes_what_is_right_and_warns_of_unknown_sources(folder: Path) -> None:
+    auto = folder / "pipelines/auto.yaml"
+    auto.write_text(auto.read_text().replace("[clinicaltrials", "[clinicaltrails"))
     result = run("check")
     assert result.exit_code == 0
     assert "pipelines/auto.yaml: ok, pipeline 'auto', 7 stages" in result.output
     assert (
-        "pipelines/auto.yaml:5:22: warning: no installed plugin provides the source 'clinicaltrials'" in result.output
+        "pipelines/auto.yaml:5:22: warning: no installed plugin provides the source 'clinicaltrails'" in result.output
     )
 
 

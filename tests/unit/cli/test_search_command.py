@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from penstock.cli.search import register
-from penstock.errors import UsageError
+from penstock.cli.search import EmbedderOf, register
+from penstock.errors import ServiceUnavailable, UsageError
 from penstock.ir import Chunk
 from penstock.retrieval.hybrid import QueryEmbedder
 from penstock.stores.search_index import SqliteSearchIndex
@@ -50,10 +50,10 @@ def fill(
     )
 
 
-def run(*arguments: str, embedder: QueryEmbedder | None = None) -> Result:
+def run(*arguments: str, embedder: QueryEmbedder | None = None, embedder_of: EmbedderOf | None = None) -> Result:
     app = typer.Typer()
     app.command()(lambda: None)
-    register(app, lambda settings: embedder)
+    register(app, embedder_of or (lambda settings: embedder))
     return CliRunner().invoke(app, ["search", *arguments])
 
 
@@ -108,6 +108,8 @@ def test_json_is_for_scripts(index):
         (("--since", "2024", "--until", "2024-03"), 1),
         (("--where", "phase=PHASE3"), 1),
         (("--where", "phase=PHASE1"), 0),
+        (("--where", "phase=phase3"), 1),
+        (("--where", "phase=PHASE1", "--where", "phase=PHASE3"), 1),
         (("--tenant", "another"), 0),
         (("--documents", "--k", "1"), 1),
     ],
@@ -117,10 +119,56 @@ def test_options_narrow_the_search(index, options, hits):
     assert len(json.loads(run("metformin", "--json", *options).output)["hits"]) == hits
 
 
-@pytest.mark.parametrize("options", [("--since", "soon"), ("--where", "phase"), ("--where", "a b=c")])
+@pytest.mark.parametrize(
+    "options", [("--since", "soon"), ("--where", "phase"), ("--where", 'a"b=c'), ("--where", "nosuch=PHASE3")]
+)
 def test_a_mistake_is_named(index, options):
     fill(index)
     assert isinstance(run("metformin", *options).exception, UsageError)
+
+
+def test_a_value_that_no_document_has_is_said_with_those_there_are(index):
+    fill(index)
+    assert "no document has phase=4; there are: PHASE3" in run("metformin", "--where", "phase=4").output
+
+
+def test_a_source_or_kind_that_no_document_has_is_said_with_those_there_are(index):
+    fill(index)
+    assert "no document has the kind labels; there are: label" in run("metformin", "--kind", "labels").output
+    assert "no document has the source web; there are: files" in run("metformin", "--source", "web").output
+    assert "no document" not in run("metformin", "--source", "files", "--kind", "label").output
+
+
+@pytest.mark.parametrize(
+    ("embed", "why"),
+    [
+        (lambda _: np.ones(3, np.float32), "the index holds 2 dimensions"),
+        (UsageError("no key is set"), "no key is set"),
+        (ServiceUnavailable("connection refused"), "connection refused"),
+    ],
+)
+def test_what_cannot_embed_the_query_costs_the_dense_leg_only(index, embed, why):
+    def fail(_: str) -> np.ndarray:
+        raise embed
+
+    fill(index, vectors=np.ones((1, 2), np.float32), model="m")
+    embedder = QueryEmbedder("m", embed if callable(embed) else fail)
+    found = run("metformin", "--json", embedder=embedder)
+    assert found.exit_code == 0
+    result = json.loads(found.output)
+    assert (len(result["hits"]), result["legs"]) == (1, ["bm25"])
+    assert result["note"].startswith("keyword search only: ")
+    assert why in result["note"]
+
+
+def test_an_embedder_that_cannot_be_set_up_costs_the_dense_leg_only(index):
+    def broken(_: object) -> QueryEmbedder:
+        raise UsageError("PENSTOCK_EMBED_MODEL is not set")
+
+    fill(index, vectors=np.ones((1, 2), np.float32), model="m")
+    found = run("metformin", "--json", embedder_of=broken)
+    assert found.exit_code == 0
+    assert "PENSTOCK_EMBED_MODEL is not set" in json.loads(found.output)["note"]
 
 
 def test_a_document_cannot_steer_the_terminal_nor_the_markup(index):

@@ -48,7 +48,8 @@ class Desk:
     def explainer(self) -> Explainer:
         self.app.ledger.open()
         app = self.app
-        return Explainer("default", app.ledger, app.artifacts, app.index, app.pipelines.loaded.get)
+        topology_of, refetch = app.pipelines.loaded.get, app.sources["files"].refetch
+        return Explainer("default", app.ledger, app.artifacts, app.index, topology_of, refetch)
 
 
 @pytest.fixture
@@ -84,19 +85,19 @@ def test_a_document_answers_to_its_names_and_its_place(desk: Desk) -> None:
     path = desk.write("a.md", TEXT)
     desk.run()
     doc_id = desk.explainer.document("a.md").doc_id
-    assert desk.explainer.document(doc_id).source_id == "a.md"
+    assert desk.explainer.document(doc_id).source_id == str(path)
     assert desk.explainer.document("elsewhere", str(path)).doc_id == doc_id
     assert desk.explainer.raw("a.md") == TEXT.encode()
 
 
 def test_what_nothing_answers_to_is_refused_with_names_near_it(desk: Desk) -> None:
-    desk.write("metformin.md", TEXT)
+    path = desk.write("metformin.md", TEXT)
     desk.run()
     with pytest.raises(NotFound) as refused:
         desk.explainer.document("metfromin.md")
-    assert refused.value.next_step == "near it: metformin.md"
+    assert refused.value.next_step == f"near it: {path}"
     with pytest.raises(NotFound):
-        desk.explainer.chunk("metformin.md:0")
+        desk.explainer.chunk("metformin.md:99")
 
 
 def test_a_place_of_several_documents_names_them(desk: Desk) -> None:
@@ -135,8 +136,8 @@ def test_a_document_at_a_gate_says_what_it_waits_for(desk: Desk) -> None:
     desk.write("paper.pdf", b"%PDF-1.7\n" + b"x" * 100)
     desk.run("pdf-two-phase")
     standing = desk.explainer.document("paper.pdf").standing
-    assert standing.why == "it waits at the gate pdf_gate for pdf_ir_ready"
-    assert standing.next_step == "penstock worker pdf"
+    assert standing.why.startswith("it waits at the gate pdf_gate for pdf_ir_ready, set by a worker outside")
+    assert standing.next_step == ""
 
 
 def test_a_cancelled_document_says_how_to_set_it_going_again(desk: Desk) -> None:
@@ -192,6 +193,26 @@ def test_a_changed_document_tells_of_both_generations_and_only_the_new_bytes(des
     assert [(job.job.generation, job.job.status) for job in story.jobs] == [(2, "done"), (1, "superseded")]
     assert story.origin.sha256 == sha256((TEXT + "\nWith food.\n").encode()).hexdigest()
     assert (story.standing.index, story.standing.graph) == (2, 2)
+
+
+def test_a_chunk_answers_to_any_name_of_its_document(desk: Desk) -> None:
+    path = desk.write("a.md", TEXT)
+    desk.run()
+    by_id = desk.explainer.chunk(f"{desk.explainer.document('a.md').doc_id}:0")
+    assert desk.explainer.chunk("a.md:0") == by_id
+    assert desk.explainer.chunk(f"{path}:0") == by_id
+
+
+def test_a_file_is_looked_at_as_it_is_now(desk: Desk) -> None:
+    path = desk.write("a.md", TEXT)
+    desk.run()
+    assert desk.explainer.document("a.md").origin.now == "same"
+    path.write_text(TEXT.replace("Twice", "Thrice"))
+    story = desk.explainer.chunk("a.md:0")
+    assert story.document.origin.now == "changed"
+    assert all(passage.exact for passage in story.passages)
+    path.unlink()
+    assert desk.explainer.document("a.md").origin.now == "gone"
 
 
 def test_a_chunk_leads_back_to_the_bytes_it_is_made_of(desk: Desk) -> None:

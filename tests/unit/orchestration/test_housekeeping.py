@@ -48,7 +48,7 @@ def die_at_work(project: Project, run_id: str, batch: int = 0) -> None:
 
 
 def queued(app: App) -> int:
-    _, batch, _ = app.ledger.batches.submit(
+    _, batch, _ = app.ledger.submissions.submit(
         tenant="default", pipeline="small", source="files", request="{}", queued=True
     )
     app.ledger.batches.claim_queued(1, ["small"])
@@ -152,7 +152,7 @@ def test_a_batch_whose_run_is_over_without_closing_it_is_settled(
 
 
 def test_a_batch_whose_runs_keep_dying_fails_at_last(project: Project, app: App) -> None:
-    _, batch, _ = app.ledger.batches.submit(
+    _, batch, _ = app.ledger.submissions.submit(
         tenant="default", pipeline="small", source="files", request="{}", queued=True
     )
     launched = 0

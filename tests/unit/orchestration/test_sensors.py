@@ -51,7 +51,7 @@ def ticks(project: Project, monkeypatch: pytest.MonkeyPatch) -> Ticks:
 
 def submit(app: App, pipeline: str = "small", size: int = 0) -> int:
     """Queue a submission; the number of its first batch."""
-    _, batch, _ = app.ledger.batches.submit(
+    _, batch, _ = app.ledger.submissions.submit(
         tenant="acme", pipeline=pipeline, source="files", request="{}", batch_size=size, queued=True
     )
     return batch.id
@@ -191,7 +191,7 @@ def test_a_tick_wakes_up_when_something_is_queued_meanwhile(
 def test_the_runs_of_a_submission_go_through_in_batches(project: Project, ticks: Ticks, app: App) -> None:
     for number in range(5):
         project.document(f"{number}.md")
-    app.ledger.batches.submit(
+    app.ledger.submissions.submit(
         tenant="default",
         pipeline="small",
         source="files",

@@ -70,6 +70,15 @@ def test_the_second_file_of_a_name_is_the_broken_one(folder: Folder) -> None:
     assert "Dagster can't tell" in pipelines.broken[fourth].problems[0].message
 
 
+@pytest.mark.parametrize("copy", ["a copy.yaml", "z.yaml"])
+def test_a_copied_file_takes_no_name_from_the_file_called_so(folder: Folder, copy: str) -> None:
+    own, copied = folder.add("mine.yaml", "mine"), folder.add(copy, "mine")
+    pipelines = folder.load()
+    assert pipelines.named("mine").path == own
+    assert str(own) in pipelines.broken[copied].problems[0].message
+    assert pipelines.broken[copied].problems[0].file == str(copied)
+
+
 def test_a_slip_in_one_policy_breaks_only_the_pipelines_that_name_it(folder: Folder) -> None:
     folder.add("a.yaml", "a")
     path = folder.add("b.yaml", "b")
@@ -78,6 +87,9 @@ def test_a_slip_in_one_policy_breaks_only_the_pipelines_that_name_it(folder: Fol
     pipelines = folder.load()
     assert list(pipelines.loaded) == ["a"]
     assert list(pipelines.broken) == [folder.path / "resilience.yaml", path]
+    [problem] = pipelines.broken[path].problems
+    assert problem.message.startswith("the policy 'gentle' can't be used: ")
+    assert problem.fix == f"mend {folder.path / 'resilience.yaml'}:3:26"
 
 
 def test_no_policy_file_is_said_once_and_in_each_pipeline(folder: Folder) -> None:
@@ -86,7 +98,7 @@ def test_no_policy_file_is_said_once_and_in_each_pipeline(folder: Folder) -> Non
     pipelines = folder.load()
     assert [error.problems[0].message for error in pipelines.broken.values()] == [
         "there is no such file",
-        "there is no policy 'default'",
+        "the policy 'default' can't be used: there is no such file",
     ]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -218,6 +219,28 @@ def test_a_pause_holds_for_everyone_who_calls_that_host_and_for_no_other(run: Ru
     assert fake.slept == []
     run(guard_for(once, "second", host="api.example.org"), Service())
     assert fake.slept == [30.0]
+
+
+@both
+def test_a_pause_that_comes_while_a_call_waits_for_its_turn_holds_for_it_too(
+    run: Run, guard_for: Any, fake: FakeTime
+) -> None:
+    class Turns(LocalLimits):
+        taken = 0
+
+        def acquire(self, key: str, rate: float) -> Future[None]:
+            self.taken += 1
+            if self.taken == 1:
+                self.pause("stage", 30.0)
+            turn: Future[None] = Future()
+            turn.set_result(None)
+            return turn
+
+    limits = Turns(clock=fake.clock)
+    policy = Policy(max_attempts=1, rate_limit_per_second=1.0)
+    assert run(guard_for(policy, limits=limits), Service()) == ("ok", 1)
+    assert fake.slept == [30.0]
+    assert limits.taken == 2
 
 
 @both

@@ -104,6 +104,36 @@ def test_any_other_status_is_the_callers_and_asked_for_once(ask: Ask, build: Any
 
 @both
 @respx.mock
+def test_an_answer_that_its_judge_finds_wanting_is_a_failed_attempt(ask: Ask, build: Callable[..., Http]) -> None:
+    big = b"x" * (3 << 20)
+    route = respx.get(URL).mock(side_effect=[httpx.Response(200), httpx.Response(200, content=big)])
+    seen = []
+
+    def judge(answer: httpx.Response) -> None:
+        seen.append(len(answer.content))
+        if not answer.content:
+            raise ServiceUnavailable("empty")
+
+    answer = ask(build(), "GET", URL, extensions={"judge": judge})
+    assert answer.content == big
+    assert seen == [0, len(big)]
+    assert answer.extensions["attempts"] == route.call_count == 2
+
+
+@both
+@respx.mock
+def test_a_judge_that_finds_nothing_to_repeat_is_heard_once(ask: Ask, build: Callable[..., Http]) -> None:
+    def judge(answer: httpx.Response) -> None:
+        raise BadInput("another shape", reason="schema")
+
+    route = respx.get(URL).respond(200)
+    with pytest.raises(BadInput, match="another shape"):
+        ask(build(), "GET", URL, extensions={"judge": judge})
+    assert route.call_count == 1
+
+
+@both
+@respx.mock
 def test_a_broken_connection_is_tried_again(ask: Ask, build: Callable[..., Http]) -> None:
     respx.get(URL).mock(side_effect=[httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.Response(204)])
     answer = ask(build(), "GET", URL)

@@ -85,7 +85,10 @@ def test_without_a_dense_leg_it_says_why(index, directions, embedder, note):
     assert note in result.note
 
 
-@pytest.mark.parametrize("failure", [ServiceUnavailable("connection refused"), InvalidOutput("NaN in a vector")])
+@pytest.mark.parametrize(
+    "failure",
+    [ServiceUnavailable("connection refused"), InvalidOutput("NaN in a vector"), UsageError("no key is set")],
+)
 def test_an_endpoint_that_fails_costs_the_dense_leg_and_not_the_search(index, failure):
     def fail(_: str) -> np.ndarray:
         raise failure
@@ -94,6 +97,13 @@ def test_an_endpoint_that_fails_costs_the_dense_leg_and_not_the_search(index, fa
     result = HybridSearch(index, QueryEmbedder("compass", fail)).search("north", tenant="t")
     assert len(result.hits) == 1
     assert failure.message in result.note
+
+
+def test_a_model_of_another_dimension_costs_the_dense_leg_and_not_the_search(index):
+    index.replace([document("a", ["north"], ["north"])])
+    result = HybridSearch(index, QueryEmbedder("compass", lambda _: np.ones(3, np.float32))).search("north", tenant="t")
+    assert (len(result.hits), result.legs) == (1, ("bm25",))
+    assert result.note == ("keyword search only: compass gave the query shape (3,), the index holds 2 dimensions")
 
 
 def test_bugs_of_an_embedder_are_not_hidden(index):

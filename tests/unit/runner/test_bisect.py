@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from penstock.errors import BadInput, CircuitOpen, ServiceUnavailable, StorageFull, TransientError
+from penstock.errors import BadInput, CircuitOpen, RateLimited, ServiceUnavailable, StorageFull, TransientError
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
 
 SIZES = st.integers(1, 70)
@@ -61,14 +61,68 @@ def test_poison_that_looks_like_a_service_fault_is_found_in_as_few(size: int, da
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 64, 128])
-def test_a_service_that_is_away_is_told_from_poison_in_five_calls(size: int) -> None:
+def test_a_service_that_is_away_is_told_from_poison_in_six_calls(size: int) -> None:
     service = Service(meeting(set(range(size)), ServiceUnavailable("503")))
     search = bisection(size, service)
     with pytest.raises(ServiceAway) as away:
         search.run()
-    assert service.calls <= 5
+    assert service.calls <= 6
     assert isinstance(away.value.error, ServiceUnavailable)
     assert search.outcomes == [None] * size
+
+
+@given(st.integers(4, 70), st.data())
+def test_poison_at_both_ends_is_found_when_the_middle_gets_through(size: int, data: st.DataObject) -> None:
+    poison = {0, size - 1} | data.draw(st.sets(st.integers(0, size - 1)))
+    assume(size // 2 not in poison)
+    outcomes = bisection(size, Service(meeting(poison, ServiceUnavailable("503")))).run()
+    assert {at for at, outcome in enumerate(outcomes) if isinstance(outcome, Poisoned)} == poison
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 64])
+def test_one_that_got_through_an_earlier_batch_tells_a_batch_of_poison_from_an_outage(size: int) -> None:
+    service = Service(meeting(set(range(size)), ServiceUnavailable("503")))
+    outcomes = Bisection(range(size), service, (StorageFull,), good=-1).run()
+    assert all(isinstance(outcome, Poisoned) for outcome in outcomes)
+    gone = Service(meeting({-1, *range(size)}, ServiceUnavailable("503")))
+    with pytest.raises(ServiceAway):
+        Bisection(range(size), gone, (StorageFull,), good=-1).run()
+    assert gone.calls <= 4
+
+
+@given(SIZES, st.data())
+def test_one_by_one_makes_poison_of_nobody_but_poison(size: int, data: st.DataObject) -> None:
+    poison = data.draw(st.sets(st.integers(0, size - 1)))
+    search = Bisection(range(size), Service(meeting(poison, ServiceUnavailable("503"))), (StorageFull,), good=-1)
+    assert list(search.one_by_one()) == list(range(size))
+    assert {at for at, outcome in enumerate(search.outcomes) if isinstance(outcome, Poisoned)} == poison
+
+
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_one_by_one_a_service_that_goes_away_makes_poison_of_nobody(size: int, lost_at: int) -> None:
+    def fault(call: int, items: Sequence[int]) -> None:
+        if call >= lost_at:
+            raise ServiceUnavailable("503")
+
+    service = Service(fault)
+    search = Bisection(range(size), service, (StorageFull,))
+    if lost_at > size:
+        assert len(list(search.one_by_one())) == size
+    else:
+        with pytest.raises(ServiceAway):
+            list(search.one_by_one())
+    assert search.outcomes == [2 * at if at < lost_at - 1 else None for at in range(size)]
+    assert service.calls <= min(lost_at - 1 + 3, size + 1)
+
+
+@pytest.mark.parametrize("error", [RateLimited("429"), RateLimited("paused", reason="paused"), CircuitOpen("open")])
+def test_a_service_that_wants_to_be_left_alone_is_taken_at_its_word(error: TransientError) -> None:
+    """However others fare."""
+    search = Bisection(range(8), Service(meeting({5}, error)), (StorageFull,), good=-1)
+    with pytest.raises(ServiceAway) as away:
+        search.run()
+    assert away.value.error is error
+    assert not any(isinstance(outcome, Poisoned) for outcome in search.outcomes)
 
 
 @given(st.integers(8, 64), st.integers(2, 30))

@@ -56,6 +56,30 @@ def test_a_file_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
         identity(words=tmp_path / "missing")
 
 
+def test_a_folder_counts_by_what_is_in_it(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "words").write_text("a list of words")
+    assert identity(words=one) == identity(words=two)
+    (two / "deep" / "words").rename(two / "words")
+    assert identity(words=one) != identity(words=two)
+
+
+def test_a_set_of_what_has_no_order_has_one_identity() -> None:
+    assert identity(nested={"a": {1, "x", (2, 3)}}) == identity(nested={"a": {(2, 3), "x", 1}})
+
+
+@pytest.mark.parametrize("value", [object(), identity, "\ud800"])
+def test_what_is_another_in_each_process_is_refused(value: object) -> None:
+    with pytest.raises(UsageError, match="option"):
+        identity(nested={"a": value})
+
+
+def test_a_text_that_looks_like_an_address_is_a_text() -> None:
+    assert identity(nested={"a": "<x at 0x7f>"}) != identity(nested={"a": "<x at 0x80>"})
+
+
 def test_the_order_of_a_set_and_of_keys_has_no_say() -> None:
     assert identity(names=frozenset("abc")) == identity(names=frozenset("cba"))
     assert identity(nested={"a": 1, "b": 2}) == identity(nested={"b": 2, "a": 1})

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from typing import Any
 
 import pytest
 
-from penstock.errors import BadInput, PenstockError, ServiceUnavailable, StageFailed, Stopped, StorageFull, UsageError
+from penstock.errors import (
+    BadInput,
+    PenstockError,
+    RateLimited,
+    ServiceUnavailable,
+    StageFailed,
+    Stopped,
+    StorageFull,
+    UsageError,
+)
 from penstock.ir import Document, Vectors
 from penstock.ledger import schema
 from penstock.runner import Limits, RunRequest
 from penstock.runner.stage import COMMIT_BYTES
-from tiny import PIPELINE, Bench, Chunker, Embedder, World, payload
+from tiny import PIPELINE, Bench, Chunker, Embedder, Indexer, Listing, World, payload
 
 STATES = schema.stage_states.c
 
@@ -65,14 +75,6 @@ def test_a_bug_of_a_stage_is_dead_lettered_with_its_traceback(bench: Bench, ten:
     assert bench.rows(schema.dead_letters.c.reason) == ["unexpected"]
     (detail,) = bench.rows(schema.dead_letters.c.detail)
     assert "ZeroDivisionError: division by zero" in detail
-
-
-def test_a_stage_of_one_document_stops_at_a_service_fault_and_leaves_the_rest_pending(bench: Bench, ten: World) -> None:
-    ten.fault = at("chunk", "text 3", ServiceUnavailable("503"))
-    report = bench.run()
-    assert (report.outcome, report.error) == ("failed", "chunk: 503")
-    assert bench.statuses() == {"failed": 1, "pending": 9}
-    assert bench.rows(STATES.job_id, (STATES.stage == "chunk") & (STATES.status == "done")) == [1, 2, 3]
 
 
 def test_a_bisection_does_not_open_the_circuit_on_the_innocent(bench: Bench, ten: World) -> None:
@@ -145,17 +147,86 @@ def test_a_request_to_stop_is_answered_between_documents(bench: Bench, ten: Worl
 def test_when_nothing_gets_through_the_stage_fails(bench: Bench, world: World) -> None:
     world.payloads = [payload(str(n), "bad") for n in range(3)]
     world.fault = at("parse", "bad", BadInput("torn"))
-    report = bench.run()
-    assert report.outcome == "failed"
-    assert report.error == "parse: not one of 3 documents got through; the first, 0: torn"
+    for _ in range(2):
+        report = bench.run()
+        assert report.outcome == "failed"
+        assert report.error == "parse: not one of 3 documents got through; the first, 0: torn"
 
 
 def test_dead_letters_that_a_pipeline_forbids_fail_it(bench: Bench, ten: World) -> None:
+    """Each time, for as long as they stand."""
     bench.yaml = PIPELINE.replace("stages:", "on_dead_letter: fail\nstages:")
     ten.fault = at("parse", "text 3", BadInput("torn"))
+    for _ in range(2):
+        report = bench.run()
+        assert report.outcome == "failed"
+        assert "1 dead letter, and the pipeline says on_dead_letter: fail; the first, 3: torn" in report.error
+        assert report.next_step == BadInput.next_step
+
+
+class Leaving(BaseException):
+    """What no stage should raise, and a runner must survive all the same."""
+
+
+@pytest.mark.parametrize("stage", ["parse", "embed"])
+def test_a_stage_that_would_end_the_process_is_a_bug_of_its_own(bench: Bench, ten: World, stage: str) -> None:
+    def fault(name: str, texts: list[str]) -> None:
+        if name == stage and "text 3" in texts:
+            raise SystemExit(7)
+
+    ten.fault = fault
     report = bench.run()
-    assert report.outcome == "failed"
-    assert "on_dead_letter: fail" in report.error
+    assert report.statuses == {"done": 9, "dead": 1}
+    assert bench.rows(schema.dead_letters.c.message) == ["SystemExit: 7"]
+    assert bench.rows(schema.dead_letters.c.reason) == ["unexpected"]
+
+
+@pytest.mark.parametrize("leaving", [Leaving, SystemExit, KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("stage", ["ingest", "embed"])
+def test_whatever_ends_a_run_its_batch_is_closed(
+    bench: Bench, ten: World, stage: str, leaving: type[BaseException]
+) -> None:
+    def fault(name: str, texts: list[str]) -> None:
+        if name == stage:
+            raise leaving(7)
+
+    ten.fault = fault
+    with contextlib.suppress(leaving):
+        bench.run()
+    assert bench.rows(schema.batches.c.status) == ["failed"]
+    assert "running" not in bench.rows(STATES.status)
+
+
+def test_an_interrupt_loses_nothing_that_was_made(bench: Bench, ten: World) -> None:
+    def fault(name: str, texts: list[str]) -> None:
+        if name == "parse" and texts == ["text 3"]:
+            raise KeyboardInterrupt
+
+    ten.fault = fault
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert bench.rows(STATES.job_id, (STATES.stage == "parse") & (STATES.status == "done")) == [1, 2, 3]
+
+
+def test_a_receipt_of_another_store_than_the_sink_names_is_refused(
+    bench: Bench, ten: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Indexer, "store_id", lambda self: "its own")
+    report = bench.run()
+    assert "its receipt names the store store-1, but what it writes to is its own" in report.error
+
+
+def test_a_store_that_is_replaced_while_it_is_written_to_is_not_taken_for_the_old_one(bench: Bench, ten: World) -> None:
+    def fault(name: str, texts: list[str]) -> None:
+        if name == "index":
+            ten.store = "store-2"
+
+    ten.fault = fault
+    report = bench.run()
+    assert (report.outcome, report.statuses) == ("failed", {"pending": 10})
+    assert "its store was replaced" in report.error
+    assert bench.run().statuses == {"done": 10}
+    assert set(bench.rows(STATES.store, STATES.stage == "index")) == {"store-2"}
 
 
 def test_an_output_of_another_type_is_refused(bench: Bench, ten: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +268,16 @@ def test_a_raised_version_redoes_the_stage_and_what_follows(
     assert {generation for generation, _, _ in ten.held.values()} == {2}
 
 
+def test_a_raised_version_of_the_listing_parses_again_what_may_be_listed_differently_now(
+    bench: Bench, ten: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run()
+    ten.calls.clear()
+    monkeypatch.setattr(Listing, "version", "2")
+    report = bench.run()
+    assert [s.reused for s in report.stages[1:4]] == [0, 10, 10], "the same came out, so what follows is reused"
+
+
 def test_a_sink_is_written_again_when_its_store_is_another(bench: Bench, ten: World) -> None:
     bench.run()
     ten.calls.clear()
@@ -226,6 +307,7 @@ def test_a_store_that_knows_better_than_this_ledger_is_said_to_belong_to_another
     report = bench.run()
     assert report.outcome == "failed"
     assert "a newer generation of 3 than this ledger knows" in report.error
+    assert "belongs to another ledger" in report.next_step
 
 
 def test_a_document_changed_while_it_was_worked_on_is_left_to_the_newer_run(bench: Bench, ten: World) -> None:
@@ -272,7 +354,7 @@ def test_inputs_held_at_a_time_are_bounded_in_bytes(
 
 
 def test_an_error_carries_the_report_of_its_stage(bench: Bench, ten: World) -> None:
-    ten.fault = at("parse", "text 0", ServiceUnavailable("503"))
+    ten.fault = at("parse", "text 0", RateLimited("429"))
     runner = bench.open_runner()
     run = runner.open(bench.topology, RunRequest("given"))
     runner.run_stage(run, "ingest")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import json
 import os
+import stat
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +25,20 @@ def study(number: int, **more: object) -> dict[str, object]:
 
 def listed(*paths: Path, **options: int) -> list[RawPayload]:
     return list(Files(**options).list({"paths": [str(path) for path in paths]}))
+
+
+def below(folder: Path, name: str) -> str:
+    """A source id or key as a path below the folder; an identifier as it is."""
+    return name.removeprefix(f"{folder}/")
+
+
+def names(folder: Path, **options: int) -> list[str]:
+    return [below(folder, payload.source_id) for payload in listed(folder, **options)]
+
+
+def again(payload: RawPayload) -> bytes | None:
+    now = Files().refetch(payload.origin)
+    return now and now.content
 
 
 def bytes_at(payload: RawPayload) -> bytes:
@@ -42,29 +60,68 @@ class TestIdentity:
         path.write_bytes(b"\n" + json.dumps(study(1)).encode() + b"\n")
         [payload] = listed(tmp_path)
         assert payload.content == path.read_bytes()
-        assert (payload.source_id, payload.origin.key, payload.origin.offset) == ("NCT00000001", "s.json#0", None)
+        assert (payload.source_id, payload.origin.key, payload.origin.offset) == ("NCT00000001", f"{path}#0", None)
         assert payload.origin.version == f"{path.stat().st_size}-{path.stat().st_mtime_ns}"
 
     def test_each_record_of_many_says_where_its_bytes_are(self, tmp_path: Path) -> None:
         (tmp_path / "s.json").write_text(json.dumps({"studies": [study(1), study(2), {"protocolSection": {}}]}))
         found = listed(tmp_path)
-        assert [payload.source_id for payload in found] == ["NCT00000001", "NCT00000002", "s.json#2"]
-        assert [payload.origin.key for payload in found] == ["s.json#0", "s.json#1", "s.json#2"]
+        place = str(tmp_path / "s.json")
+        assert [payload.source_id for payload in found] == ["NCT00000001", "NCT00000002", f"{place}#2"]
+        assert [payload.origin.key for payload in found] == [f"{place}#0", f"{place}#1", f"{place}#2"]
         assert all(bytes_at(payload) == payload.content for payload in found)
 
-    def test_what_states_no_identifier_is_called_by_its_place(self, tmp_path: Path) -> None:
-        (tmp_path / "sub").mkdir()
-        (tmp_path / "sub" / "note.md").write_text("# Words")
-        assert [payload.source_id for payload in listed(tmp_path)] == ["sub/note.md"]
+    def test_what_states_no_identifier_is_one_document_wherever_it_is_listed_from(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        note = tmp_path / "sub" / "note.md"
+        note.parent.mkdir()
+        note.write_text("# Words")
+        (tmp_path / "link").symlink_to("sub")
+        (tmp_path / "note-link.md").symlink_to(note)
+        monkeypatch.chdir(tmp_path)
+        for given in (
+            tmp_path,
+            Path(),
+            note,
+            Path("sub/../sub"),
+            Path("*/note.md"),
+            Path("link"),
+            Path("note-link.md"),
+        ):
+            assert [(p.source_id, p.origin.key, p.origin.uri) for p in listed(given)] == [
+                (str(note), f"{note}#0", str(note))
+            ]
+
+    def test_files_of_one_name_are_documents_of_their_own(self, tmp_path: Path) -> None:
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "notes.md").write_text(f"# Words of {folder}")
+        apart = [payload.source_id for folder in ("a", "b") for payload in listed(tmp_path / folder)]
+        assert apart == [payload.source_id for payload in listed(tmp_path)]
+        assert len(set(apart)) == 2
+
+    def test_no_name_is_made_to_look_like_the_place_of_another(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text(json.dumps([{"recall_number": "1"}, {"x": 1}]))
+        (tmp_path / "a.json#1").write_text("words")
+        (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("words")
+        (tmp_path / "caf%E9.txt").write_text("words")
+        (tmp_path / "all.zip!x.txt").write_text("words")
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            archive.writestr("x.txt", "words")
+            archive.writestr("x.txt#1", "words")
+            archive.writestr("x.txt%231", "words")
+        found = listed(tmp_path)
+        assert len(found) == 9
+        assert len({p.source_id for p in found}) == len({p.origin.key for p in found}) == 9
+        assert [again(payload) for payload in found] == [payload.content for payload in found]
 
     def test_a_name_that_is_no_utf_8_is_found_again(self, tmp_path: Path) -> None:
         (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("words")
         [payload] = listed(tmp_path)
         payload.model_dump_json()
         assert payload.origin.uri.startswith("file://")
-        again = Files().refetch(payload.origin)
-        assert again is not None
-        assert again.content == b"words"
+        assert again(payload) == b"words"
 
 
 class TestQuery:
@@ -80,6 +137,7 @@ class TestQuery:
             ({"path": ["x"]}, "did you mean 'paths'"),
             ({"paths": ["x"], "speed": 1}, "known: paths"),
             ({"paths": [1]}, "paths.0"),
+            ({"paths": ["a\0b"]}, "NUL"),
         ],
     )
     def test_a_query_it_cannot_take_is_refused_at_once(self, query: dict[str, object], says: str) -> None:
@@ -90,7 +148,7 @@ class TestQuery:
         with pytest.raises(NotFound, match="nowhere"):
             Files().list({"paths": [str(tmp_path / "nowhere")]})
 
-    @pytest.mark.parametrize("cursor", ["x", "[]", '["a"]', '{"a": 1}', '[1, 2, "x"]'])
+    @pytest.mark.parametrize("cursor", ["x", "[]", '["a"]', '{"a": 1}', '[1, 2, "x"]', '["", "a.txt", 0]'])
     def test_a_cursor_of_another_making_is_refused(self, tmp_path: Path, cursor: str) -> None:
         with pytest.raises(UsageError, match="no cursor"):
             Files().list({"paths": [str(tmp_path)]}, cursor)
@@ -103,7 +161,7 @@ class TestFaults:
         (tmp_path / "c.json").write_bytes(b"")
         (tmp_path / "d.json").write_text(json.dumps(study(4)))
         found = listed(tmp_path)
-        assert [(p.source_id, p.kind) for p in found] == [
+        assert [(below(tmp_path, p.source_id), p.kind) for p in found] == [
             ("a.json", "truncated"),
             ("b.json", "malformed"),
             ("c.json", "empty"),
@@ -115,13 +173,13 @@ class TestFaults:
     def test_one_bad_record_costs_no_other(self, tmp_path: Path) -> None:
         lines = [json.dumps(study(1)), '{"protocolSection": {', json.dumps(study(3))]
         (tmp_path / "s.jsonl").write_text("\n".join(lines))
-        assert [p.source_id for p in listed(tmp_path)] == ["NCT00000001", "s.jsonl#1", "NCT00000003"]
+        assert names(tmp_path) == ["NCT00000001", "s.jsonl#1", "NCT00000003"]
 
     def test_what_is_too_large_is_told_and_never_read_whole(self, tmp_path: Path) -> None:
         (tmp_path / "big.txt").write_bytes(b"x" * 3_000_000)
         (tmp_path / "many.json").write_text(json.dumps([study(1), study(2, x="x" * 5000), study(3)]))
         found = listed(tmp_path, max_bytes=1000)
-        assert [(p.source_id, p.kind, bool(p.content)) for p in found] == [
+        assert [(below(tmp_path, p.source_id), p.kind, bool(p.content)) for p in found] == [
             ("big.txt", "too-large", False),
             ("NCT00000001", "clinicaltrials-study", True),
             ("many.json#1", "too-large", False),
@@ -140,7 +198,7 @@ class TestFaults:
             return real(path, **more)  # type: ignore[arg-type]
 
         monkeypatch.setattr(os, "stat", stat)
-        assert [(p.source_id, p.kind, p.note) for p in listed(tmp_path)] == [
+        assert [(below(tmp_path, p.source_id), p.kind, p.note) for p in listed(tmp_path)] == [
             ("a.txt", "unreadable", "Permission denied"),
             ("b.txt", "text", ""),
         ]
@@ -155,7 +213,7 @@ class TestFaults:
         (tmp_path / "c.json").write_text(json.dumps({"results": [{"x": 1}]}))
         (tmp_path / "d.json").write_text(json.dumps({"results": [{"recall_number": "1"}, {"recall_number": "2"}]}))
         (tmp_path / "e.json").write_text(json.dumps([{"recall_number": "1"}, {"x": 1}, study(1)]))
-        assert [(p.source_id, p.kind) for p in listed(tmp_path)] == [
+        assert [(below(tmp_path, p.source_id), p.kind) for p in listed(tmp_path)] == [
             ("a.json", "json"),
             ("b.jsonl", "json"),
             ("c.json", "json"),
@@ -168,6 +226,89 @@ class TestFaults:
     def test_an_answer_without_records_lists_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text('{"meta": {"count": 0}, "results": []}')
         assert listed(tmp_path) == []
+
+    def test_a_document_of_ones_own_is_no_empty_answer(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text('{"title": "Study plan", "results": []}')
+        assert [payload.kind for payload in listed(tmp_path)] == ["json"]
+
+    def test_a_file_that_was_unreadable_is_new_to_the_ledger_when_it_can_be_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.txt"
+        path.write_text("words")
+
+        def denied(*_: object) -> object:
+            raise PermissionError(13, "Permission denied")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("builtins.open", denied)
+            [before] = listed(tmp_path)
+        [after] = listed(tmp_path)
+        assert (before.kind, after.kind) == ("unreadable", "text")
+        assert (before.source_id, before.origin.key) == (after.source_id, after.origin.key)
+        assert before.content != after.content
+
+    def test_a_file_that_is_gone_when_its_turn_comes_is_no_document(self, tmp_path: Path) -> None:
+        for name in ("a.txt", "b.txt", "c.txt"):
+            (tmp_path / name).write_text("words")
+        listing = Files().list({"paths": [str(tmp_path)]})
+        found = [next(listing)]
+        (tmp_path / "b.txt").unlink()
+        assert [below(tmp_path, p.source_id) for p in [*found, *listing]] == ["a.txt", "c.txt"]
+
+    def test_what_cannot_be_read_to_its_end_keeps_the_places_of_its_records(self, tmp_path: Path) -> None:
+        records = [study(n, pad="x" * 3000) for n in range(600)]
+        (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, records)))
+
+        class Failing(io.FileIO):
+            def readinto(self, buffer: Any) -> int:
+                if self.tell() > 1 << 20:
+                    raise OSError(errno.EIO, "Input/output error")
+                return super().readinto(buffer) or 0
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("builtins.open", lambda path, mode: io.BufferedReader(Failing(path)))
+            found = listed(tmp_path)
+        assert (found[-1].kind, found[-1].note) == ("unreadable", "Input/output error")
+        assert len(found) > 100
+        assert len({payload.origin.key for payload in found}) == len(found)
+
+
+class TestOwnFiles:
+    """What Penstock keeps below a folder of documents is not opened, let alone listed."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for name in ("note.md", "home/ledger.db", "home/sub/x.txt", "other.db", "other.db-wal"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("words")
+        (tmp_path / "link.db").symlink_to("home/ledger.db")
+        (tmp_path / "alias").symlink_to("home")
+        return tmp_path
+
+    @pytest.fixture
+    def source(self, folder: Path) -> Files:
+        return Files(skip=[folder / "alias", folder / "other.db", folder / "other.db-wal"])
+
+    def test_it_is_passed_over(self, folder: Path, source: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened: list[str] = []
+        real = open
+
+        def watched(path: str, *how: str) -> object:
+            opened.append(path)
+            return real(path, *how)
+
+        monkeypatch.setattr("builtins.open", watched)
+        for given in (folder, folder / "*"):
+            found = list(source.list({"paths": [str(given)]}))
+            assert [below(folder, payload.source_id) for payload in found] == ["note.md"]
+        assert set(opened) == {str(folder / "note.md")}
+
+    @pytest.mark.parametrize(
+        "given",
+        ["home", "home/ledger.db", "home/sub", "alias/sub/x.txt", "link.db", "other.db", "other.db-wal", "oth*"],
+    )
+    def test_it_is_refused_aloud_where_it_is_asked_for(self, folder: Path, source: Files, given: str) -> None:
+        with pytest.raises(UsageError, match="keeps its own files"):
+            source.list({"paths": [str(folder / "note.md"), str(folder / given)]})
 
 
 class TestPacked:
@@ -192,16 +333,37 @@ class TestPacked:
         assert kinds.total() == kinds["clinicaltrials-study"] + 1
 
     def test_a_zip_file_gives_each_of_its_files(self, tmp_path: Path) -> None:
-        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        path = tmp_path / "all.zip"
+        with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("one.json", json.dumps([study(1), study(2)]))
             archive.writestr("sub/note.md", "# Words")
         found = listed(tmp_path)
         assert [(p.source_id, p.origin.key) for p in found] == [
-            ("NCT00000001", "all.zip!one.json#0"),
-            ("NCT00000002", "all.zip!one.json#1"),
-            ("all.zip!sub/note.md", "all.zip!sub/note.md#0"),
+            ("NCT00000001", f"{path}!one.json#0"),
+            ("NCT00000002", f"{path}!one.json#1"),
+            (f"{path}!sub/note.md", f"{path}!sub/note.md#0"),
         ]
         assert all(bytes_at(payload) == payload.content for payload in found)
+
+    @pytest.mark.filterwarnings("ignore:Duplicate name")
+    def test_members_of_one_name_keep_apart(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            for words in ("one", "two", "three"):
+                archive.writestr("note.md", words)
+            archive.writestr("note.md!2", "four")
+        found = listed(tmp_path)
+        assert [payload.content for payload in found] == [b"one", b"two", b"three", b"four"]
+        assert names(tmp_path) == ["all.zip!note.md", "all.zip!note.md!2", "all.zip!note.md!3", "all.zip!note.md%212"]
+        assert [again(payload) for payload in found] == [payload.content for payload in found]
+
+    def test_members_that_no_folder_would_list_are_passed_over(self, tmp_path: Path) -> None:
+        link = zipfile.ZipInfo("link.md")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            archive.writestr(link, "note.md")
+            for name in ("note.md", "../up.md", "./here.md", "__MACOSX/._note.md", ".git/config", "sub/.DS_Store"):
+                archive.writestr(name, "words")
+        assert names(tmp_path) == ["all.zip!note.md", "all.zip!../up.md", "all.zip!./here.md"]
 
     @pytest.mark.parametrize("name", ["bomb.json.gz", "bomb.zip"])
     def test_a_bomb_is_told_for_one(self, tmp_path: Path, name: str) -> None:
@@ -260,5 +422,7 @@ class TestRealFiles:
 
     @pytest.mark.parametrize("folder", EXPECTED)
     def test_each_record_states_an_identifier_of_its_own(self, data: Path, folder: str) -> None:
-        unnamed = {p.origin.key for p in listed(data / folder) if p.kind in READ and p.source_id == p.origin.key}
-        assert unnamed <= {"pmc_oa/pmc3040717.html"}
+        unnamed = {
+            p.source_id for p in listed(data / folder) if p.kind in READ and p.origin.key.startswith(p.source_id)
+        }
+        assert unnamed <= {str(data.resolve() / folder / "pmc_oa/pmc3040717.html")}

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from penstock.errors import AttemptTimeout, BadInput, InvalidOutput, RateLimited
 from penstock.ir import Chunk, StageContext
 from penstock.stages.embed import (
     AutoEmbedder,
+    Embedding,
     EmbeddingEndpoint,
     NoEmbedder,
     NoOptions,
@@ -29,10 +31,31 @@ from penstock.stages.embed import (
     OpenAIOptions,
     RequestOptions,
     adapt,
+    minilm,
 )
+from penstock.stages.embed.checks import VectorIndex
 from penstock.stages.haystack_component import ComponentOptions
+from penstock.stores.search_index import SqliteSearchIndex
+from penstock.stores.search_rows import IndexedDocument, Space
 
 CONTEXT = StageContext("default", "d", "c")
+
+
+class NoIndex:
+    """An index that nothing is written to, and that keeps what is decided."""
+
+    path = Path("index.db")
+
+    def __init__(self) -> None:
+        self.space: Space | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.space is not None
+
+    def pin(self, given: Space) -> Space:
+        self.space = self.space or given
+        return self.space
 
 
 class Transport:
@@ -117,7 +140,7 @@ def server() -> Iterator[Server]:
 
 
 def embedder(server: Server, **options: Any) -> OpenAIEmbedder:
-    return OpenAIEmbedder(OpenAIOptions(url=server.url, model="m", **options), http=Transport())
+    return OpenAIEmbedder(OpenAIOptions(url=server.url, model="m", **options), http=Transport(), index=NoIndex())
 
 
 def document(*texts: str) -> tuple[StageContext, list[Chunk]]:
@@ -222,7 +245,7 @@ def test_a_server_that_hangs_is_given_up_after_the_timeout(server: Server) -> No
 
 
 def test_a_dead_server_is_the_services_fault() -> None:
-    stage = OpenAIEmbedder(OpenAIOptions(url="http://127.0.0.1:9/v1", model="m"), http=Transport())
+    stage = OpenAIEmbedder(OpenAIOptions(url="http://127.0.0.1:9/v1", model="m"), http=Transport(), index=NoIndex())
     with pytest.raises(ServiceUnavailable):
         stage.execute([document("a")])
 
@@ -258,42 +281,102 @@ def _with(**changes: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any
     return lambda items: [*items[:-1], {**items[-1], **changes}]
 
 
-WRONG: dict[str, Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = {
-    "too few": lambda items: items[:-1],
-    "none at all": lambda items: [],
-    "too many": lambda items: [*items, {**items[0], "index": len(items)}],
-    "one index twice": _with(index=0),
-    "an index of words": _with(index="two"),
-    "another dimension": _with(embedding=[1.0, 2.0]),
-    "no numbers": _with(embedding=[]),
-    "NaN": _with(embedding=base64.b64encode(np.array([1, np.nan, 1], "<f4").tobytes()).decode()),
-    "infinity": _with(embedding=[1.0, 1e300, 1.0]),
-    "all zero": _with(embedding=[0.0, 0.0, 0.0]),
-    "null": _with(embedding=None),
-    "a null among numbers": _with(embedding=[1.0, None, 1.0]),
-    "half a float": _with(embedding=base64.b64encode(b"12345").decode()),
-    "no base64": _with(embedding="%%%"),
-    "words": _with(embedding=["a", "b", "c"]),
-    "nested": _with(embedding=[[1.0, 2.0, 3.0]]),
+BAD_ANSWERS: dict[str, tuple[Callable[[list[dict[str, Any]]], list[dict[str, Any]]], str]] = {
+    "too few": (lambda items: items[:-1], "3 texts sent, 2 vectors came back"),
+    "none at all": (lambda items: [], "0 vectors came back"),
+    "too many": (lambda items: [*items, {**items[0], "index": len(items)}], "4 vectors came back"),
+    "one index twice": (_with(index=0), "which text is whose"),
+    "an index of words": (_with(index="two"), "which text is whose"),
+    "another dimension": (_with(embedding=[1.0, 2.0]), "vectors of 2 and 3 numbers"),
+    "no numbers": (_with(embedding=[]), "neither numbers nor base64"),
+    "null": (_with(embedding=None), "neither numbers nor base64"),
+    "a null among numbers": (_with(embedding=[1.0, None, 1.0]), "neither numbers nor base64"),
+    "half a float": (_with(embedding=base64.b64encode(b"12345").decode()), "neither numbers nor base64"),
+    "no base64": (_with(embedding="%%%"), "neither numbers nor base64"),
+    "words": (_with(embedding=["1", "2", "3"]), "neither numbers nor base64"),
+    "nested": (_with(embedding=[[1.0, 2.0, 3.0]]), "neither numbers nor base64"),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_answer_is_refused_whole(server: Server, wrong: str) -> None:
-    server.change = WRONG[wrong]
-    with pytest.raises(InvalidOutput):
+@pytest.mark.parametrize("wrong", BAD_ANSWERS)
+def test_an_answer_that_is_wrong_is_the_services_fault_and_told_as_what_it_is(server: Server, wrong: str) -> None:
+    server.change, said = BAD_ANSWERS[wrong]
+    with pytest.raises(ServiceUnavailable, match=said) as caught:
         embedder(server).execute([document("a", "bb", "ccc")])
+    assert caught.value.reason == "bad-answer"
+    assert "URL" not in caught.value.next_step or wrong == "another dimension"
 
 
-def test_vectors_of_another_dimension_than_asked_for_are_refused(server: Server) -> None:
-    with pytest.raises(InvalidOutput):
+BAD_NUMBERS = {
+    "NaN in base64": base64.b64encode(np.array([1, np.nan, 1], "<f4").tobytes()).decode(),
+    "NaN": [1.0, float("nan"), 1.0],
+    "infinity": [1.0, float("-inf"), 1.0],
+    "more than float32 holds": [1.0, 1e300, 1.0],
+    "all zero": [0.0, 0.0, 0.0],
+}
+
+
+@pytest.mark.parametrize("numbers", BAD_NUMBERS)
+def test_a_vector_that_points_nowhere_is_refused_and_the_model_named_as_what_to_look_at(
+    server: Server, numbers: str
+) -> None:
+    server.change = _with(embedding=BAD_NUMBERS[numbers])
+    with pytest.raises(InvalidOutput, match="zeros" if numbers == "all zero" else "NaN or infinity") as caught:
+        embedder(server).execute([document("a", "bb", "ccc")])
+    assert "float32" in caught.value.next_step
+
+
+def test_an_endpoint_that_ignores_the_dimensions_asked_for_is_a_matter_of_configuration(server: Server) -> None:
+    with pytest.raises(UsageError, match="4 dimensions were asked for, and the embedding endpoint gives 3") as caught:
         embedder(server, dimensions=4).execute([document("a")])
+    assert "leave the option dimensions out" in caught.value.next_step
 
 
 def test_batches_that_differ_in_dimension_are_refused(server: Server) -> None:
     server.change = lambda items: items if len(items) == 2 else [{**items[0], "embedding": [1.0]}]
-    with pytest.raises(InvalidOutput):
+    with pytest.raises(UsageError, match="1 dimensions now"):
         embedder(server, batch_size=2).execute([document("a", "b", "c")])
+
+
+def indexed(path: Path, model: str, dimension: int) -> SqliteSearchIndex:
+    """An index that holds one vector."""
+    index = SqliteSearchIndex(path / "index.db")
+    chunks = document("a")[1]
+    index.replace(
+        [
+            IndexedDocument(
+                "default", "d", 1, 1, "files", "d", "text", "A", chunks, vectors=np.ones((1, dimension)), model=model
+            )
+        ]
+    )
+    return index
+
+
+def test_an_endpoint_that_serves_another_dimension_under_the_old_name_is_found_out_before_anything_rests(
+    server: Server, tmp_path: Path
+) -> None:
+    index = indexed(tmp_path, "m", 2)
+    stage = OpenAIEmbedder(OpenAIOptions(url=server.url, model="m"), http=Transport(), index=index)
+    with pytest.raises(UsageError, match=r"3 dimensions now, but the index at .* holds vectors of 2") as caught:
+        stage.execute([document("a")])
+    assert caught.value.reason == "other-vectors"
+    assert "PENSTOCK_EMBED_MODEL" in caught.value.next_step
+
+
+def test_the_first_vectors_decide_for_the_index_before_they_rest_in_it(server: Server, tmp_path: Path) -> None:
+    index = SqliteSearchIndex(tmp_path / "index.db")
+    OpenAIEmbedder(OpenAIOptions(url=server.url, model="m"), http=Transport(), index=index).execute([document("a")])
+    assert index.space == Space("m", 3)
+
+
+def test_a_stage_whose_index_holds_another_model_has_one_dimension_too(server: Server, tmp_path: Path) -> None:
+    stage = OpenAIEmbedder(
+        OpenAIOptions(url=server.url, model="m"), http=Transport(), index=indexed(tmp_path, "other", 2)
+    )
+    stage.execute([document("a")])
+    server.change = _with(embedding=[1.0, 2.0])
+    with pytest.raises(UsageError, match="2 dimensions now, but the first ones had 3"):
+        stage.execute([document("b")])
 
 
 def test_a_reordered_answer_is_put_in_order_by_its_indexes(server: Server) -> None:
@@ -311,7 +394,7 @@ def test_an_error_of_the_guard_passes_through_unchanged() -> None:
         def transport(self) -> httpx.BaseTransport:
             return Paused()
 
-    stage = OpenAIEmbedder(OpenAIOptions(url="http://embed.test/v1", model="m"), http=Guarded())
+    stage = OpenAIEmbedder(OpenAIOptions(url="http://embed.test/v1", model="m"), http=Guarded(), index=NoIndex())
     with pytest.raises(RateLimited) as caught:
         stage.execute([document("a")])
     assert caught.value.retry_after == 7
@@ -320,7 +403,9 @@ def test_an_error_of_the_guard_passes_through_unchanged() -> None:
 @respx.mock(base_url="http://embed.test/v1")
 def test_the_base_url_may_name_the_embeddings_path(respx_mock: respx.MockRouter) -> None:
     route = respx_mock.post("/embeddings").respond(json={"data": [{"index": 0, "embedding": [1.0, 2.0]}]})
-    stage = OpenAIEmbedder(OpenAIOptions(url="http://embed.test/v1/embeddings/", model="m"), http=Transport())
+    stage = OpenAIEmbedder(
+        OpenAIOptions(url="http://embed.test/v1/embeddings/", model="m"), http=Transport(), index=NoIndex()
+    )
     stage.execute([document("a")])
     assert route.called
 
@@ -336,25 +421,60 @@ def test_what_has_no_say_in_the_vectors_is_left_out_of_dumps() -> None:
     assert set(options.model_dump()) == {"model", "dimensions", "prefix", "query_prefix"}
 
 
-def test_auto_without_an_endpoint_gives_none_and_says_so() -> None:
-    stage = AutoEmbedder(RequestOptions(), http=Transport(), embedding=None)
+def auto(
+    server: Server, index: VectorIndex | None = None, *, model: str | None = None, **settings: Any
+) -> AutoEmbedder:
+    endpoint = EmbeddingEndpoint(server.url, model, SecretStr("canary-key")) if model else None
+    embedding = Embedding(Path("models"), endpoint, **settings)
+    return AutoEmbedder(RequestOptions(), http=Transport(), embedding=embedding, index=index or NoIndex())
+
+
+def test_auto_with_nothing_to_embed_with_gives_none_and_says_why(server: Server) -> None:
+    stage = auto(server, only="none")
     (vectors,) = stage.execute([document("a")])
     assert stage.model == "none"
     assert not vectors.present
-    assert "PENSTOCK_EMBED_URL" in vectors.note
+    assert vectors.note == stage.note == "no vectors, keyword search only: PENSTOCK_EMBEDDER is none"
     with pytest.raises(UsageError):
         stage.embed_query("a")
 
 
 def test_auto_with_an_endpoint_uses_it_with_its_key(server: Server) -> None:
-    endpoint = EmbeddingEndpoint(server.url, "mini", SecretStr("canary-key"))
-    stage = AutoEmbedder(RequestOptions(), http=Transport(), embedding=endpoint)
+    stage = auto(server, model="mini")
     (vectors,) = stage.execute([document("a")])
     assert stage.model == vectors.model == "mini"
+    assert "mini" in stage.note
     assert vectors.rows.tolist() == [vector_of("a")]
     assert stage.embed_query("b").tolist() == vector_of("b")
     assert server.keys[0] == "Bearer canary-key"
-    assert "canary" not in repr(endpoint)
+    assert "canary" not in repr(stage._chosen)
+
+
+def test_an_index_whose_endpoint_is_configured_no_more_is_not_added_to_without_vectors(
+    server: Server, tmp_path: Path
+) -> None:
+    stage = auto(server, indexed(tmp_path, "mini", 3))
+    assert stage.model == "mini"  # nothing becomes stale
+    assert "the index holds mini" in stage.note
+    with pytest.raises(UsageError, match="the index holds mini") as caught:
+        stage.execute([document("a")])
+    assert "PENSTOCK_EMBED_URL" in caught.value.next_step
+
+
+def test_an_index_keeps_to_its_model_when_another_is_configured(server: Server, tmp_path: Path) -> None:
+    stage = auto(server, indexed(tmp_path, "mini", 3), model="maxi")
+    assert stage.model == "mini"
+    with pytest.raises(UsageError, match="the index holds mini"):
+        stage.execute([document("a")])
+    assert server.requests == []
+
+
+def test_an_embedder_asked_for_by_name_that_is_not_there_is_said(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minilm, "_PACKAGE", "no_such_package")
+    with pytest.raises(UsageError, match="PENSTOCK_EMBEDDER is minilm, but MiniLM is not installed"):
+        auto(server, only="minilm")
 
 
 @pytest.mark.parametrize(("url", "model"), [("embed.test", "m"), ("http://embed.test/v1", "")])
@@ -370,14 +490,14 @@ def test_none_gives_no_vectors_and_the_reason() -> None:
 
 
 def test_any_haystack_embedder_can_be_named() -> None:
-    stage = adapt("haystack.components.embedders.MockDocumentEmbedder")(ComponentOptions(dimension=5))
+    stage = adapt("haystack.components.embedders.MockDocumentEmbedder")(ComponentOptions(dimension=5), index=NoIndex())
     first, second = stage.execute([document("a", "b"), document("c")])  # type: ignore[attr-defined]
     assert first.rows.shape == (2, 5)
     assert second.rows.shape == (1, 5)
 
 
 def test_a_haystack_embedder_that_fails_silently_is_found_out() -> None:
-    stage = adapt(f"{__name__}.SilentEmbedder")(ComponentOptions())
+    stage = adapt(f"{__name__}.SilentEmbedder")(ComponentOptions(), index=NoIndex())
     with pytest.raises(InvalidOutput, match="1 of 2"):
         stage.execute([document("a", "b")])  # type: ignore[attr-defined]
 
@@ -395,11 +515,12 @@ def test_a_dotted_name_that_is_no_component_is_a_usage_error(path: str) -> None:
 
 def test_parameters_a_component_refuses_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="colour"):
-        adapt("haystack.components.embedders.MockDocumentEmbedder")(ComponentOptions(colour="red"))
+        adapt("haystack.components.embedders.MockDocumentEmbedder")(ComponentOptions(colour="red"), index=NoIndex())
 
 
 def test_importing_the_stages_imports_neither_haystack_nor_an_http_client() -> None:
     modules = "chunk", "chunk_haystack", "embed", "download"
     code = f"import sys, {', '.join(f'penstock.stages.{name}' for name in modules)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"haystack", "openai", "httpx", "dagster"} & set(loaded)
+    heavy = {"haystack", "openai", "httpx", "dagster", "onnx", "onnxruntime", "tokenizers", "huggingface_hub"}
+    assert not heavy & set(loaded)

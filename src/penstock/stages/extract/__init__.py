@@ -1,7 +1,10 @@
-"""Structured extraction: what a source says in fields, as entities and claims with their evidence.
+"""Extraction: what a source says in fields (structured) and what its text names (dictionary), as entities and claims
+with their evidence.
 
-Nothing is guessed from prose. Where the text of the same document names what a field names, the sentence that does is
-the evidence; else the field's value is.
+One extractor may follow another: it adds to what that one gave, and all of it stays.
+
+The structured extractor guesses nothing from prose: where the text of the same document names what a field names, the
+sentence that does is the evidence; else the field's value is.
 
 | subject | predicate | object | comes from |
 |---|---|---|---|
@@ -28,6 +31,7 @@ the evidence; else the field's value is.
 | any document | `comes_from` | Organization | affiliation that no author names |
 | any document | `funded_by` | Organization | funder; attributes: grant |
 | any document | `cites` | Publication, Study | cites and references that state an identifier |
+| any document | `mentions` | what the vocabulary says it is | dictionary: a name in its text; attributes: count |
 
 The document itself is a Study, Publication, Label or Page, with the identifiers that its type goes by.
 """

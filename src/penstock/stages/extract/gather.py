@@ -20,12 +20,19 @@ _Statement = tuple[str, str, str | None, str | None]
 
 
 class Gathering:
-    """`entity` answers the local key that `claim` refers to. The same entity or claim again adds to the first."""
+    """`entity` answers the local key that `claim` refers to. The same entity or claim again adds to the first.
 
-    def __init__(self) -> None:
+    `earlier` is what the extractor before this one gave: it comes first and all of it stays.
+    """
+
+    def __init__(self, earlier: Knowledge | None = None) -> None:
         self._things: dict[str, _Thing] = {}
         self._claims: dict[_Statement, dict[Evidence, None]] = {}
         self._attributes: dict[_Statement, dict[str, str]] = {}
+        self._earlier = earlier
+        for entity in earlier.entities if earlier else ():
+            identifiers = {(one.scheme, one.value): one for one in entity.identifiers}
+            self._things[entity.key] = _Thing(entity.type, entity.name, identifiers, list(entity.evidence))
 
     def entity(
         self,
@@ -40,10 +47,19 @@ class Gathering:
         name = " ".join(name.split())
         key = _key(type, name, apart)
         thing = self._things.setdefault(key, _Thing(type, name))
-        thing.identifiers.update({(one.scheme, one.value): one for one in identifiers})
+        self.identify(key, identifiers)
         if evidence is not None and not thing.evidence:
             thing.evidence.append(evidence)
         return key
+
+    def seen(self, key: str, places: Iterable[Evidence]) -> None:
+        """Further places at which the entity of this key is named."""
+        thing = self._things[key]
+        thing.evidence = list(dict.fromkeys((*thing.evidence, *places)))
+
+    def identify(self, key: str, identifiers: Iterable[Identifier]) -> None:
+        """Further identifiers of the entity of this key."""
+        self._things[key].identifiers.update({(one.scheme, one.value): one for one in identifiers})
 
     def has(self, type: str, name: str) -> bool:
         """Whether an entity of this type and name is there (one that nothing tells apart)."""
@@ -70,6 +86,11 @@ class Gathering:
                 known.setdefault(name, text)
 
     def knowledge(self, extractor: str, version: str) -> Knowledge:
+        """Said to be by both extractors, where there was an earlier one: `structured+dictionary`."""
+        before = self._earlier.claims if self._earlier else ()
+        if self._earlier:
+            extractor = f"{self._earlier.extractor}+{extractor}"
+            version = f"{self._earlier.version}+{version}"
         return Knowledge(
             entities=tuple(
                 Entity(
@@ -81,7 +102,8 @@ class Gathering:
                 )
                 for key, thing in self._things.items()
             ),
-            claims=tuple(
+            claims=before
+            + tuple(
                 Claim(
                     subject=subject,
                     predicate=predicate,

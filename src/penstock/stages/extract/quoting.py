@@ -57,6 +57,12 @@ class Quotes:
             locator=locator,
         )
 
+    def sentence_around(self, start: int, end: int) -> Span:
+        """The sentence that holds a span; the span itself where none does, or none short enough to quote."""
+        block = self._document.block_at(start)
+        sentence = self._sentence_at(block, start) if block is not None else None
+        return sentence if sentence and end <= sentence[1] <= sentence[0] + MAX_QUOTE else (start, end)
+
     def sentences_of(self, field: Field) -> Iterator[Span]:
         """Where the sentences of a field's prose stand in the document's text; none where the text lacks it."""
         block = self._blocks.get(field.locator)

@@ -21,6 +21,7 @@ from penstock.stages.extract.naming import (
     spoken,
 )
 from penstock.stages.extract.quoting import MAX_QUOTE, Quotes
+from penstock.stages.extract.subject import document_entity
 
 _LABEL_PROSE = {
     "indication": "indicated_for",
@@ -74,9 +75,9 @@ class _Reading:
             if len(self._fields[field.name]) < options.limit:
                 self._fields[field.name].append(field)
         self._cited: set[Identifier] = set()
-        self.gathering = Gathering()
+        self.gathering = Gathering(item.knowledge)
         self._type = document_type(document)
-        self._self = self._document_entity()
+        self._self = document_entity(self.gathering, document, self._quotes)
 
     def study(self) -> None:
         if self._type != "Study":
@@ -175,19 +176,6 @@ class _Reading:
             )
             if reference.identifiers:
                 self._cite(reference.text, reference.identifiers, evidence)
-
-    def _document_entity(self) -> str:
-        document = self._document
-        own = [one for one in document.identifiers if one.scheme in SCHEMES[self._type]]
-        if not own:
-            own = [Identifier(scheme="source", value=f"{document.source}:{document.source_id}")]
-        first = next((block for block in document.blocks if block.kind == "title"), None) or next(
-            iter(document.blocks), None
-        )
-        evidence = self._quotes.of_span(first.start, min(first.end, first.start + MAX_QUOTE)) if first else None
-        return self.gathering.entity(
-            self._type, document.title or document.source_id, identifiers=own, evidence=evidence
-        )
 
     def _entity(self, field: Field, type: str) -> str:
         identifiers = field.identifiers

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import json
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,11 +17,11 @@ import openai
 import orjson
 from haystack import component
 from haystack.components.embedders import OpenAIDocumentEmbedder
-from numpy.typing import NDArray
 
-from penstock.errors import AttemptTimeout, BadInput, InvalidOutput, PenstockError, RateLimited, ServiceUnavailable
-from penstock.stages.vectors import checked
+from penstock.errors import AttemptTimeout, BadInput, PenstockError, RateLimited, ServiceUnavailable, UsageError
+from penstock.stages.embed.checks import Rows, checked
 
+_ONE_BY_ONE = "give the stage embed batch_size: 1 if the server miscounts batches only, or use another server"
 _TOO_LONG = ("context length", "too long", "too large", "maximum", "token")
 
 
@@ -33,11 +35,11 @@ class CheckedOpenAIEmbedder(OpenAIDocumentEmbedder):
 
     _encoding: Literal["base64", "float"] | None = None
 
-    def embed(self, texts: list[str]) -> NDArray[np.float32]:
+    def embed(self, texts: list[str]) -> Rows:
         """One request. Shape (texts, dimension), finite and without a row of zeros.
 
-        Raises InvalidOutput for an answer that can't be right, BadInput for texts the endpoint refuses, a
-        TransientError when the endpoint is at fault.
+        Raises InvalidOutput for NaN, infinity and zeros, BadInput for texts the endpoint refuses, UsageError when it
+        ignores `dimensions`, and a TransientError when it is at fault; reason bad-answer: its answer can't be right.
         """
         self.warm_up()
         try:
@@ -75,35 +77,65 @@ class CheckedOpenAIEmbedder(OpenAIDocumentEmbedder):
         return rows, {"model": self.model}
 
 
-def _vectors(body: bytes, count: int, dimensions: int | None) -> NDArray[np.float32]:
+def _vectors(body: bytes, count: int, dimensions: int | None) -> Rows:
     """The rows of an embeddings answer in the order of the request, by their `index`."""
     try:
-        items = orjson.loads(body)["data"]
+        items = _parsed(body)["data"]
         places = [item["index"] for item in items]
         found = [_vector(item["embedding"]) for item in items]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ServiceUnavailable(
             f"the embedding endpoint's answer is not an embeddings list: {body[:80]!r}",
             next_step="check the endpoint's URL: it should end in /v1",
         ) from error
     if len(found) != count:
-        raise InvalidOutput(f"{count} texts sent, {len(found)} vectors came back")
+        raise _bad_answer(f"{count} texts sent, {len(found)} vectors came back", _ONE_BY_ONE)
     if sorted(places, key=str) != sorted(range(count), key=str):
-        raise InvalidOutput(f"the vectors' indexes are not 0 to {count - 1}, so which text is whose is unknown")
-    rows: list[NDArray[np.float32]] = [found[0]] * count
+        raise _bad_answer(f"the indexes are not 0 to {count - 1}, so which text is whose is unknown", _ONE_BY_ONE)
+    rows: list[Rows] = [found[0]] * count
     for place, vector in zip(places, found, strict=True):
         rows[place] = vector
-    return checked(rows, dimensions)
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        said = " and ".join(map(str, lengths))
+        raise _bad_answer(f"vectors of {said} numbers in one answer", "is more than one model behind that URL?")
+    if dimensions not in (None, lengths[0]):
+        raise UsageError(
+            f"{dimensions} dimensions were asked for, and the embedding endpoint gives {lengths[0]}",
+            reason="other-vectors",
+            next_step="leave the option dimensions out: the model has one size only",
+        )
+    return checked(rows)
 
 
-def _vector(value: object) -> NDArray[np.float32]:
+def _parsed(body: bytes) -> Any:
+    """JSON, also with the NaN and Infinity of servers that don't mind: what they mean is judged with the vectors."""
     try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)
+
+
+def _vector(value: object) -> Rows:
+    """A vector as it came: numbers, or base64. Nothing else, and at least one number."""
+    vector: Rows | None = None
+    with contextlib.suppress(binascii.Error, ValueError, TypeError), np.errstate(over="ignore"):
         if isinstance(value, str):
-            return np.frombuffer(base64.b64decode(value, validate=True), "<f4").astype(np.float32)
-        with np.errstate(over="ignore"):
-            return np.asarray(value, np.float32)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise InvalidOutput("a vector that is neither a list of numbers nor base64 of float32") from error
+            vector = np.frombuffer(base64.b64decode(value, validate=True), "<f4").astype(np.float32)
+        elif isinstance(value, list) and not any(isinstance(number, str) or number is None for number in value):
+            vector = np.asarray(value, np.float32)
+    if vector is None or vector.ndim != 1 or not vector.size:
+        raise _bad_answer(
+            f"{str(value)[:40]!r} where a vector should be: neither numbers nor base64 of float32",
+            "see the server's log: it could not embed a text, and did not say so",
+        )
+    return vector
+
+
+def _bad_answer(said: str, advice: str) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"the embedding endpoint's answer is wrong: {said}", reason="bad-answer", next_step=advice
+    )
 
 
 def _translate(error: openai.APIError, url: str | None) -> PenstockError:

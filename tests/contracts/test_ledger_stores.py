@@ -1,0 +1,57 @@
+"""Documents that are done, but in a store that is no more, come to the next run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledger_scene import INDEX, Scene
+from penstock.ledger.schema import batch_jobs, stores
+
+ASKED = {"tenant": "default", "pipeline": "p", "stage": INDEX.name}
+
+
+def joined(scene: Scene, uuid: str) -> tuple[int, int]:
+    batch = scene.batch()
+    count = scene.ledger.stores.join_lost(batch, **ASKED, uuid=uuid)
+    return count, len(scene.rows(batch_jobs, batch_jobs.c.batch_id == batch))
+
+
+def test_documents_written_to_a_store_that_was_replaced_join_the_batch_until_all_are_written_again(
+    scene: Scene,
+) -> None:
+    old, new = INDEX.store, "another"
+    assert old is not None
+    first = scene.documents(600)
+    assert joined(scene, old) == (0, 0)
+    scene.finish(first)
+    assert joined(scene, old) == (0, 0)
+    assert joined(scene, new) == (600, 600)
+    assert joined(scene, new) == (600, 600), "still, if that run came to nothing"
+    again = scene.batch()
+    scene.ledger.stores.join_lost(again, **ASKED, uuid=new)
+    key = replace(INDEX, store=new)
+    while claims := scene.claim(key, again):
+        scene.commit(key, claims)
+    assert joined(scene, new) == (0, 0)
+    assert [s.uuid for s in scene.rows(stores)] == [new], "the older one is of the past"
+
+
+@pytest.mark.parametrize("other", [{"tenant": "other"}, {"pipeline": "q"}])
+def test_the_documents_of_another_tenant_or_pipeline_stay_where_they_are(scene: Scene, other: dict[str, str]) -> None:
+    scene.finish(scene.documents(2, **other))
+    assert INDEX.store is not None
+    joined(scene, INDEX.store)
+    assert joined(scene, "another") == (0, 0)
+
+
+def test_a_store_that_no_stage_writes_to_any_more_is_named(scene: Scene) -> None:
+    assert INDEX.store is not None
+    joined(scene, INDEX.store)
+    forsaken = scene.ledger.stores.forsaken
+    asked = {"tenant": "default", "pipeline": "p"}
+    assert forsaken(**asked, written={INDEX.name: INDEX.store}) == []
+    assert forsaken(**asked, written={"renamed": INDEX.store}) == []
+    assert forsaken(**asked, written={"kg": "graph"}) == [INDEX.name]
+    assert forsaken(**asked, written={}) == [INDEX.name]

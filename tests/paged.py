@@ -1,0 +1,58 @@
+"""The paged sources, each with pages as its service answers them; no server is asked (respx)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from penstock.sources.clinicaltrials import ClinicalTrials
+from penstock.sources.openalex import OpenAlex
+from penstock.sources.openfda_label import OpenFDALabel
+from penstock.sources.paging import PagedSource
+
+KEY = "k3y-canary"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A paged source, and how its service speaks: `page(names, token of the next page)`; `url` is asked for pages."""
+
+    kind: type[PagedSource[Any]]
+    url: str
+    page: Callable[..., httpx.Response]
+    empty: httpx.Response
+
+
+def study(name: str) -> dict[str, Any]:
+    return {"protocolSection": {"identificationModule": {"nctId": name}}}
+
+
+def studies(*names: str, next: str | None = None) -> httpx.Response:
+    page: dict[str, Any] = {"studies": [study(name) for name in names]}
+    return httpx.Response(200, json=page | ({"nextPageToken": next} if next else {}))
+
+
+def works(*names: str, next: str | None = None) -> httpx.Response:
+    results = [{"id": f"https://openalex.org/{name}", "title": "T"} for name in names]
+    return httpx.Response(200, json={"meta": {"count": 9, "next_cursor": next}, "results": results, "group_by": []})
+
+
+def labels(*names: str, next: str | None = None) -> httpx.Response:
+    link = f'<https://api.fda.gov/drug/label.json?limit=25&skip=0&search_after={quote(next or "")}>; rel="next"'
+    content = json.dumps({"meta": {"results": {"skip": 0}}, "results": [{"set_id": name} for name in names]}, indent=2)
+    return httpx.Response(200, text=content, headers={"Link": link} if next else {})
+
+
+NOT_FOUND = httpx.Response(404, json={"error": {"code": "NOT_FOUND", "message": "No matches found!"}})
+
+GIVEN = [
+    Given(ClinicalTrials, "https://clinicaltrials.gov/api/v2/studies", studies, studies()),
+    Given(OpenAlex, "https://api.openalex.org/works", works, works()),
+    Given(OpenFDALabel, "https://api.fda.gov/drug/label.json", labels, NOT_FOUND),
+]
+NAMES = {"clinicaltrials": "NCT0000000{}", "openalex": "W{}", "openfda-drug-label": "0-{}"}
