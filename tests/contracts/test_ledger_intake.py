@@ -255,14 +255,15 @@ def test_a_pipeline_that_was_renamed_takes_its_documents_along(scene: Scene) -> 
     scene.fail(PARSE, [dead], BadInput("torn"))
     names = [record(f"d{n:05}") for n in range(3)]
     moved = scene.batch()
-    assert scene.take(*names, batch=moved, pipeline="renamed").unchanged == 0
-    assert scene.statuses(batch) == {"superseded": 3}
-    assert scene.statuses(moved) == {"pending": 3}
-    assert scene.commit(PARSE, [under_way]).fenced == [under_way]
+    assert scene.take(*names, batch=moved, pipeline="renamed").unchanged == 3
+    assert scene.statuses(moved) == {"pending": 2, "dead": 1}
+    assert {j.pipeline for j in scene.rows(jobs)} == {"renamed"}
+    assert scene.commit(PARSE, [under_way]).fenced == [], "what was under way is of use to both"
     assert {d.pipeline for d in scene.rows(documents)} == {"renamed"}
     assert {d.generation for d in scene.rows(documents)} == {1}, "nothing that reaches a sink has changed"
     assert scene.take(*names, pipeline="renamed").unchanged == 3
-    assert scene.take(*names).retried == 3, "and back"
+    assert scene.take(*names).unchanged == 3, "and back"
+    assert len(scene.rows(jobs)) == 3
 
 
 def test_a_listing_says_how_many_records_have_the_identifier_of_another(scene: Scene) -> None:

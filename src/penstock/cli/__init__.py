@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
+    demo,
     doctor,
     eval,
     explain,
@@ -22,7 +23,6 @@ from penstock.cli import (
     search,
     sources,
     submit,
-    tour,
 )
 from penstock.cli.embedding import query_embedder
 from penstock.errors import PenstockError, Stopped, UsageError
@@ -58,7 +58,7 @@ def penstock(
     context.ensure_object(Invocation).debug = debug
 
 
-tour.register(app)
+demo.register(app)
 run.register(app)
 submit.register(app)
 jobs.register(app)

@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from penstock.bootstrap import App
     from penstock.retrieval.evaluate import Evaluation, TextEmbedder
 
@@ -54,8 +49,7 @@ def ir(
 
 def _embedder(opened: App, pipeline: str) -> TextEmbedder | None:
     """The pipeline's own embedder; None when it gives no vectors."""
-    from penstock.errors import InvalidOutput, UsageError
-    from penstock.ir import Chunk, StageContext
+    from penstock.errors import UsageError
     from penstock.retrieval.evaluate import TextEmbedder
 
     embeds = next((s for s in opened.pipelines.named(pipeline).stages if s.type == "EmbedStage"), None)
@@ -64,18 +58,10 @@ def _embedder(opened: App, pipeline: str) -> TextEmbedder | None:
     stage: Any = opened.build(embeds)
     if stage.model == "none":
         return None
-    if not hasattr(stage, "embed_query"):
+    if not hasattr(stage, "embed"):
         raise UsageError(f"{embeds.implementation} embeds no queries", next_step="--words-only leaves it out")
 
-    def documents(texts: Sequence[str]) -> NDArray[np.float32]:
-        chunks = [Chunk(chunk_id=str(n), ordinal=n, start=0, end=len(text), text=text) for n, text in enumerate(texts)]
-        [vectors] = stage.execute([(StageContext("eval", "eval", "eval"), chunks)])
-        if len(vectors.rows) != len(texts):
-            raise InvalidOutput(f"{len(texts)} texts, {len(vectors.rows)} vectors: {vectors.note}")
-        rows: NDArray[np.float32] = vectors.rows
-        return rows
-
-    return TextEmbedder(stage.model, documents, stage.embed_query)
+    return TextEmbedder(stage.model, lambda texts: stage.embed(list(texts)), stage.embed_query)
 
 
 def _show(found: Evaluation, words_only: bool) -> None:

@@ -126,6 +126,11 @@ def _show(result: SearchResult) -> None:
         say(console, f"note: {result.note}", "yellow")
 
 
+def why(hit: SearchHit) -> str:
+    """Why a hit is there: its place among those found by words, and by meaning."""
+    return ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
+
+
 def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
     from rich.table import Table
 
@@ -133,10 +138,9 @@ def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
 
     name = document_name(hit.source_id)
     about = " · ".join(filter(None, [name, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
-    why = ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
     grid = Table.grid(padding=(0, 1))
     grid.add_row(text(f"{place:>2}", "bold cyan"), text(hit.title or name, "bold"))
-    grid.add_row("", text(about, "cyan").append(f"  {why}", "dim"))
+    grid.add_row("", text(about, "cyan").append(f"  {why(hit)}", "dim"))
     grid.add_row("", _excerpt(hit))
     console.print(grid)
     console.print()

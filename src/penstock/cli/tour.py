@@ -1,4 +1,4 @@
-"""`penstock demo`: run the pipeline over some documents, then look at what came of it from every side."""
+"""The tour of `penstock demo`: what came of a run, looked at from every side."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import os
 import shlex
 import shutil
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
-
-from penstock.errors import UsageError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from penstock.bootstrap import App
     from penstock.ledger.graph_view import Edge, Neighbourhood, Node
-    from penstock.retrieval.hybrid import SearchHit
-    from penstock.runner import RunReport
+    from penstock.retrieval.hybrid import SearchResult
 
 PIPELINE = "auto"
-DRUG, CONDITION = "metformin", "polycystic ovary syndrome"
 QUERIES = (
     "prevent hospital admission for heart failure in chronic kidney disease",
     "ketoacidosis with normal glucose",
@@ -33,46 +26,20 @@ HITS, EDGES, PROOFS = 3, 9, 2
 _LOOKED_AT = 400
 
 
-def register(app: typer.Typer) -> None:
-    app.command("demo")(demo)
-
-
-def demo(
-    folder: Annotated[Path, typer.Argument(help="Documents to run on.")] = Path("examples"),
-    drug: Annotated[str, typer.Option(help="The drug to look around; else the one most is said about.")] = DRUG,
-    condition: Annotated[str, typer.Option(help="What it is given for; else what most documents say.")] = CONDITION,
-) -> None:
-    """Run the pipeline auto over FOLDER and tour the result: stages, searches, the graph, the way back to the bytes."""
-    from penstock.bootstrap import open_app
+def tour(console: Console, app: App, drug: str, condition: str, *, examples: bool) -> None:
+    """Searches, the graph around the drug, and the trail of one edge. `examples`: the documents are those we know."""
     from penstock.cli.embedding import query_embedder
-    from penstock.cli.request import FILES, check_query, find_pipeline, source_query
-    from penstock.cli.run import STATUS, run_here
-    from penstock.cli.screen import say, stdout
     from penstock.retrieval.hybrid import HybridSearch
-    from penstock.runner import RunRequest
 
-    if not folder.exists():
-        raise UsageError(f"there is no {folder} here", next_step="penstock demo FOLDER, with some documents in it")
-    console = stdout()
-    with closing(open_app()) as app:
-        topology = find_pipeline(app, PIPELINE)
-        query = source_query(FILES, [str(folder)], [])
-        check_query(app, FILES, query)
-        say(console, f"penstock run {PIPELINE} {folder}", "bold")
-        tenant = app.settings.tenant
-        report = run_here(app, topology, RunRequest(FILES, query, tenant), after=0)
-        _show_run(console, app, report)
-        if report.outcome != "failed" and report.statuses.get("done"):
-            subject = find_subject(app, drug, condition)
-            search = HybridSearch(app.index, query_embedder(app.settings))
-            for words in subject.queries:
-                _show_search(console, words, search.search(words, tenant=tenant, k=HITS, per_document=True).hits)
-            if subject.around is not None:
-                _show_graph(console, subject.around, subject.edge)
-            if subject.edge is not None:
-                _show_trail(console, app, subject.edge)
-            _show_next(console, app, subject)
-    raise typer.Exit(STATUS[report.outcome])
+    subject = find_subject(app, drug, condition, examples=examples)
+    search = HybridSearch(app.index, query_embedder(app.settings))
+    for words in subject.queries:
+        _show_search(console, search.search(words, tenant=app.settings.tenant, k=HITS, per_document=True))
+    if subject.around is not None:
+        _show_graph(console, subject.around, subject.edge)
+    if subject.edge is not None:
+        _show_trail(console, app, subject.edge)
+    _show_next(console, app, subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +51,7 @@ class Subject:
     queries: tuple[str, ...]
 
 
-def find_subject(app: App, drug: str, condition: str) -> Subject:
+def find_subject(app: App, drug: str, condition: str, *, examples: bool) -> Subject:
     """The drug by its name, else the one most is said about; its condition likewise; searches that fit the two."""
     from penstock.ledger.graph_read import GraphReader
     from penstock.ledger.tour_read import TourReader
@@ -94,14 +61,14 @@ def find_subject(app: App, drug: str, condition: str) -> Subject:
     key = tour.busiest(tenant, "Drug") or tour.busiest(tenant)
     node = next(iter(named or (graph.find(tenant, key) if key else ())), None)
     if node is None:
-        return Subject(None, None, QUERIES)
+        return Subject(None, None, QUERIES if examples else (drug,))
     around = graph.neighbourhood(tenant, node, limit=_LOOKED_AT)
     given_for = [edge for edge in around.edges if edge.predicate == "investigated_for" and edge.object is not None]
     given_for.sort(key=lambda edge: (-edge.documents, edge.object.name if edge.object else ""))
     wanted = {found.key for found in graph.find(tenant, condition)}
     chosen = next((edge for edge in given_for if edge.object and edge.object.key in wanted), None)
     edge = chosen or next(iter(given_for or around.edges), None)
-    return Subject(around, edge, _queries(node, edge, given_for, known=bool(named)))
+    return Subject(around, edge, _queries(node, edge, given_for, known=examples and bool(named)))
 
 
 def _queries(node: Node, edge: Edge | None, given_for: list[Edge], *, known: bool) -> tuple[str, ...]:
@@ -115,45 +82,29 @@ def _target(edge: Edge) -> str:
     return edge.object.name if edge.object else edge.value or ""
 
 
-def _show_run(console: Console, app: App, report: RunReport) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-
-    from penstock.cli.report import nothing_to_do, show_report, stage_table
-    from penstock.cli.screen import say, short, text
-    from penstock.ledger.tour_read import TourReader
-
-    if report.nothing_to_do:
-        say(console, nothing_to_do(report), "green")
-        console.print(stage_table(report.stages))
-    else:
-        show_report(console, report)
-    right = [Column(name, justify="right") for name in ("documents", "chunks")]
-    table = Table("kind", *right, Column("such as", overflow="fold"), box=SIMPLE_HEAD)
-    for row in TourReader(app.ledger.database).kinds(app.settings.tenant):
-        table.add_row(text(row.kind), f"{row.documents:,}", f"{row.chunks:,}", text(short(row.title or "", 60), "dim"))
-    console.print(table)
-
-
-def _show_search(console: Console, query: str, hits: tuple[SearchHit, ...]) -> None:
+def _show_search(console: Console, result: SearchResult) -> None:
+    """The hits, each with its place among those found by words and by meaning."""
     from rich.padding import Padding
     from rich.text import Text
 
     from penstock.cli.screen import document_name, one_line, say, short, text
+    from penstock.cli.search import why
     from penstock.retrieval.highlight import snippet
 
-    say(console, f'penstock search "{query}"', "bold")
-    for place, hit in enumerate(hits, start=1):
+    say(console, f'penstock search "{result.query}"', "bold")
+    for place, hit in enumerate(result.hits, start=1):
         title = text(short(hit.title or document_name(hit.source_id), console.width - 5))
         console.print(Text.assemble((f"{place:>3} ", "cyan"), title))
-        console.print(Text.assemble("    ", (f"{document_name(hit.source_id)} · {one_line(hit.kind)}", "dim")))
+        console.print(
+            Text.assemble("    ", (f"{document_name(hit.source_id)} · {one_line(hit.kind)}  {why(hit)}", "dim"))
+        )
         start, end = snippet(hit.text, hit.highlights, 150)
         excerpt = text(hit.text[start:end])
         for first, last in hit.highlights:
             if start <= first and last <= end:
                 excerpt.stylize("bold yellow", first - start, last - start)
         console.print(Padding(Text.assemble("… " if start else "", excerpt), (0, 0, 0, 4), expand=False))
-    if not hits:
+    if not result.hits:
         say(console, "    no hits")
     console.print()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
@@ -47,7 +47,7 @@ class Intake:
                 taken = self._take(connection, now, route, group, known, places, current, listing)
             self._join(connection, batch, [*taken.jobs, *self._unheld(connection, batch, taken.kept, listing)])
             if listing is not None:
-                self._see(connection, listing, known.values())
+                self._see(connection, listing, [doc.id for doc in known.values()], taken)
                 moved = connection.execute(
                     update(submissions)
                     .where(submissions.c.id == listing.submission, submissions.c.token == listing.token)
@@ -142,7 +142,7 @@ class Intake:
                 [{"b_id": doc.id, "b_kind": r.kind} for doc, r in risen],
             )
         if adopted:
-            self._adopt(connection, now, route, adopted)
+            self._adopt(connection, now, route, adopted, current)
         missing = [d for d in known.values() if d.id not in current]
         made = dict(zip((d.id for d in missing), self._new_jobs(connection, now, route, missing), strict=True))
         taken.jobs += made.values()
@@ -160,14 +160,19 @@ class Intake:
         taken.still_dead += sum(job.status == "dead" for job in there)
         taken.cancelled += sum(job.status == "cancelled" for job in there)
 
-    def _see(self, connection: Connection, listing: Listing, docs: Collection[KnownDocument]) -> None:
+    def _see(self, connection: Connection, listing: Listing, ids: Sequence[int], taken: Taken) -> None:
         """The scope has these documents, as of this listing."""
+        if taken.new < len(ids):
+            held = and_(scope_documents.c.scope_id == listing.scope, scope_documents.c.document_id.in_(ids))
+            seen = update(scope_documents).where(held).values(submission_id=listing.submission)
+            if connection.execute(seen).rowcount == len(ids):
+                return
         insert = self._db.insert(scope_documents).values(scope_id=listing.scope, submission_id=listing.submission)
         connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["scope_id", "document_id"], set_={"submission_id": insert.excluded.submission_id}
             ),
-            [{"document_id": doc.id} for doc in docs],
+            [{"document_id": number} for number in ids],
         )
 
     def _unheld(
@@ -286,10 +291,25 @@ class Intake:
             [{"b_id": d.id, "b_generation": d.generation, "b_content": d.content} for d in docs],
         )
 
-    def _adopt(self, connection: Connection, now: int, route: Route, docs: Sequence[KnownDocument]) -> None:
-        """A pipeline of another name that does the very same takes these over: it was renamed, or copied."""
+    def _adopt(
+        self, connection: Connection, now: int, route: Route, docs: Sequence[KnownDocument], current: Current
+    ) -> None:
+        """A pipeline of another name that does the very same takes documents over, and what was done of them with them.
+
+        It was renamed, or copied.
+        """
         ids = [d.id for d in docs]
-        self._supersede(connection, now, and_(jobs.c.document_id.in_(ids), jobs.c.pipeline != route.pipeline))
+        others = and_(jobs.c.document_id.in_(ids), jobs.c.pipeline != route.pipeline)
+        generations = {d.id: d.generation for d in docs}
+        lock_jobs(connection, others)
+        found = select(jobs.c.document_id, jobs.c.generation, jobs.c.id, jobs.c.status).where(
+            others, jobs.c.status != "superseded"
+        )
+        for document, generation, job, status in connection.execute(found.order_by(jobs.c.id)).all():
+            if generation == generations[document] and document not in current:
+                connection.execute(update(jobs).where(jobs.c.id == job).values(pipeline=route.pipeline, updated_at=now))
+                current[document] = KnownJob(job, status, route.pipeline)
+        self._supersede(connection, now, others)
         connection.execute(
             update(documents).where(documents.c.id.in_(ids)).values(pipeline=route.pipeline, updated_at=now)
         )

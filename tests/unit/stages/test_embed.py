@@ -524,3 +524,15 @@ def test_importing_the_stages_imports_neither_haystack_nor_an_http_client() -> N
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"haystack", "openai", "httpx", "dagster", "onnx", "onnxruntime", "tokenizers", "huggingface_hub"}
     assert not heavy & set(loaded)
+
+
+def test_texts_can_be_embedded_without_deciding_for_the_index(server: Server) -> None:
+    index = NoIndex()
+    for stage in (
+        auto(server, index, model="m"),
+        OpenAIEmbedder(OpenAIOptions(url=server.url, model="m"), http=Transport(), index=index),
+    ):
+        assert stage.embed(["a", "bb"]).tolist() == [vector_of("a"), vector_of("bb")]
+    assert index.space is None
+    with pytest.raises(UsageError, match="PENSTOCK_EMBEDDER is none"):
+        auto(server, only="none").embed(["a"])

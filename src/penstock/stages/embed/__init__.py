@@ -83,6 +83,10 @@ class OpenAIEmbedder:
         """Raises UsageError for another dimension than this model's; else see CheckedOpenAIEmbedder.embed."""
         return _per_document(items, self.model, self._client.embed, self._space)
 
+    def embed(self, texts: list[str]) -> Rows:
+        """The texts' vectors, shape (texts, dimension); nothing is decided for the index by them."""
+        return checked(self._client.embed(texts))
+
     def embed_query(self, text: str) -> Rows:
         """The query's vector, shape (dimension,)."""
         return self._client.embed_query(text)
@@ -111,6 +115,10 @@ class AutoEmbedder:
         if self._chosen.embedder is None:
             return [Vectors.none(self.note) for _ in items]
         return _per_document(items, self.model, self._chosen.embedder.embed, self._space)
+
+    def embed(self, texts: list[str]) -> Rows:
+        """The texts' vectors, shape (texts, dimension); nothing is decided for the index by them."""
+        return checked(self._chosen.embed(texts))
 
     def embed_query(self, text: str) -> Rows:
         """The query's vector, shape (dimension,). Raises UsageError where nothing embeds."""

@@ -67,10 +67,16 @@ class Chosen:
     def works(self) -> bool:
         return self.embedder is not None and not isinstance(self.embedder, _Gone)
 
+    def embed(self, texts: list[str]) -> Sequence[Rows]:
+        return self._there().embed(texts)
+
     def embed_query(self, text: str) -> Rows:
+        return self._there().embed_query(text)
+
+    def _there(self) -> Embedder:
         if self.embedder is None:
             raise UsageError(self.note)
-        return self.embedder.embed_query(text)
+        return self.embedder
 
 
 def choose(embedding: Embedding, options: RequestOptions, http: HttpService, index: VectorIndex) -> Chosen:
