@@ -44,6 +44,8 @@ check: $(DEV) ## lint, formatting, types, and which package may import which
 bench: $(DEV) ## measure the ledger and the search against bare loops
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.search 10000 --natural
+	$(BIN)/python -m benchmarks.dictionary
 
 generated: $(BASE) ## write anew what is made from other files: the schema, the templates of init
 	$(BIN)/penstock pipelines schema > config/orchestration/pipeline.schema.json

@@ -146,3 +146,27 @@ def test_four_runs_together_stay_under_a_services_limit_and_none_is_starved(
     begin, end = max(map(min, moments)), min(map(max, moments))  # while all four are at it
     shares = [sum(begin <= at <= end for at in each) for each in moments]
     assert max(shares) <= 2 * min(shares) + 2, shares
+
+
+def test_the_demo_tours_what_the_live_sources_have_of_a_drug(house: House, serve: Callable[..., Server]) -> None:
+    server = serve()
+    config = {"PENSTOCK_CONFIG": str(ROOT / "config/orchestration"), "PENSTOCK_EMBEDDER": "none"}
+    ran = house.penstock("demo", "--live", "metformin", **server.environment, **config)
+    assert ran.status == 0, ran.err
+    for source in ("clinicaltrials", "openalex", "openfda-drug-label"):
+        assert f"penstock run auto --source {source} --query 'metformin' --limit 40" in ran.out
+    for kind in ("clinicaltrials-study", "openalex-work", "openfda-drug-label"):
+        assert re.search(rf"^  {kind} +\d+", ran.out, re.MULTILINE)
+    assert "the very same text stands there" in ran.out
+    assert KEY not in ran.out + ran.err
+
+
+def test_a_live_source_that_is_away_leaves_the_others_their_tour(house: House, serve: Callable[..., Server]) -> None:
+    server = serve()
+    config = {"PENSTOCK_CONFIG": str(house.folder / "config"), "PENSTOCK_EMBEDDER": "none"}
+    house.configure(ALL.replace("name: counted", "name: auto"), POLICIES.replace("RATE", "50"))
+    away = {"PENSTOCK_OPENALEX_URL": "http://127.0.0.1:9"}
+    ran = house.penstock("demo", "--live", "metformin", **(server.environment | away | config))
+    assert ran.status == 1
+    assert "127.0.0.1:9" in ran.err
+    assert "what to type next:" in ran.out

@@ -73,7 +73,7 @@ def find_subject(app: App, drug: str, condition: str, *, examples: bool) -> Subj
 
 def _queries(node: Node, edge: Edge | None, given_for: list[Edge], *, known: bool) -> tuple[str, ...]:
     """Of documents that we know, questions that their own words don't spell out; of others, what their graph names."""
-    first = [edge] if edge is not None else []
+    first = [edge] if edge is not None and edge.object is not None else []
     own = tuple(dict.fromkeys(f"{node.name} in {_target(each)}" for each in [*first, *given_for[:3]]))
     return (*QUERIES, *own[:1]) if known else own[:3] or (node.name,)
 
