@@ -20,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BASE) ## run the pipeline over examples/ and tour what came of it
-	@$(MAKE) --no-print-directory install-model || echo "without it, search is by words only" >&2
+	@$(MAKE) --silent --no-print-directory install-model || echo "without it, search is by words only" >&2
 	@$(BIN)/penstock demo
 
 install-model: $(MODEL) ## install MiniLM (84 MB), for search by meaning without a server
