@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +19,20 @@ def test_words_alone_rank_as_well_as_they_did(data: Path, name: str, queries: in
     found = evaluate(read_collection(data / "ir" / name), None, lambda *_: None)
     assert found.queries == queries
     assert found.legs["bm25"]["nDCG@10"] >= at_least
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "dense"), [("cisi", 0.421), ("cran", 0.368)])
+def test_both_legs_together_rank_better_than_either(
+    data: Path, root: Path, tmp_path: Path, name: str, dense: float
+) -> None:
+    """With the packaged MiniLM; `dense` is what its weights reached in whole documents elsewhere."""
+    environment = {"PENSTOCK_EMBEDDER": "minilm", "PENSTOCK_HOME": str(tmp_path)}
+    environment |= {"PENSTOCK_CONFIG": str(root / "config/orchestration")}
+    command = [sys.executable, "-c", "from penstock.cli import main; main()", "eval", "ir"]
+    ran = subprocess.run(
+        [*command, str(data / "ir" / name), "--json"], env=os.environ | environment, capture_output=True, check=True
+    )
+    scores = {leg: measured["nDCG@10"] for leg, measured in json.loads(ran.stdout)["legs"].items()}
+    assert scores["dense"] >= dense - 0.02
+    assert scores["fusion"] > max(scores["bm25"], scores["dense"])

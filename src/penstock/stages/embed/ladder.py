@@ -102,7 +102,7 @@ def _choose(rungs: Sequence[Rung], embedding: Embedding, index: VectorIndex) -> 
     for rung in allowed:
         missing = rung.missing()
         if not missing:
-            return Chosen(rung.model, f"vectors by {rung.model} ({'; '.join([*why, rung.name])})", rung.open())
+            return Chosen(rung.model, f"vectors by {rung.model}" + (f", since {'; '.join(why)}" if why else ""), rung.open())
         why.append(missing)
     if embedding.only in ("fastembed", "minilm"):
         raise UsageError(f"PENSTOCK_EMBEDDER is {embedding.only}, but {'; '.join(why)}")
