@@ -111,6 +111,10 @@ def test_the_list_does_the_same_and_what_documents_say_stays_text(opened: tuple[
         buttons.nth(number).click()
         assert buttons.nth(number).get_attribute("aria-pressed") == "true"
         assert tab.locator("#evidence blockquote").count() == 1
+        top = tab.locator("#evidence").evaluate("e => e.getBoundingClientRect().top")
+        assert 0 <= top < tab.viewport_size["height"] / 2, (
+            "what was asked for is in sight, however far down the list the click was"
+        )
     assert "one by mesh:D008687" in tab.locator("#about").inner_text()
     assert EVIL in tab.locator("#about").inner_text()
     assert tab.locator("img, #evidence b, #about b").count() == 0

@@ -69,6 +69,7 @@ function showEdge(id) {
   document.getElementById("evidence").replaceChildren(...parts);
   for (const button of document.querySelectorAll("#edges button")) button.setAttribute("aria-pressed", button.dataset.edge === id);
   network.selectEdges([id]);
+  document.getElementById("evidence").scrollIntoView({ block: "start" });
 }
 
 network.on("click", (event) => {
