@@ -119,7 +119,10 @@ class House:
 
     def run(self, documents: Path, *, seconds: float | None = None, **environment: str) -> Ran:
         """`penstock run` over documents, in a warm process; after `seconds` it is killed."""
-        arguments = ("run", "counted", str(documents), "--json")
+        return self.quick("run", "counted", str(documents), "--json", seconds=seconds, **environment)
+
+    def quick(self, *arguments: str, seconds: float | None = None, **environment: str) -> Ran:
+        """The command in a warm process; after `seconds` it is killed."""
         return self._warm.run(self.folder, arguments, self.environment | environment, seconds)
 
     def worked(self) -> Counter[tuple[str, str]]:

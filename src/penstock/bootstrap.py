@@ -27,6 +27,7 @@ from penstock.settings import Settings, load_settings
 from penstock.stages.embed import Embedding, EmbeddingEndpoint
 from penstock.stages.registry import EntryPointCatalogue
 from penstock.stores.artifacts import ArtifactStore, open_artifacts
+from penstock.stores.search_generations import ENDINGS, Generations
 from penstock.stores.search_index import SqliteSearchIndex
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class App:
         return SqliteSearchIndex(self.settings.index_location)
 
     @cached_property
+    def written(self) -> SqliteSearchIndex:
+        """The index that runs write to: the generation that is being built, if one is, else what is searched."""
+        return SqliteSearchIndex(self.settings.index_location, building=True)
+
+    @cached_property
     def graph(self) -> SqlGraph:
         return SqlGraph(self.ledger.database)
 
@@ -79,8 +85,9 @@ class App:
             s.home,
             *(Path(path) for path in [s.artifacts_location.removeprefix("file://")] if "://" not in path),
         ]
-        files = [path for path in (Database(s.ledger_url).path, s.index_location) if path is not None]
-        return folders + [Path(f"{path}{ending}") for path in files for ending in ("", "-wal", "-shm", "-journal")]
+        ledger = Database(s.ledger_url).path
+        beside = [Path(f"{ledger}{ending}") for ending in ENDINGS] if ledger is not None else []
+        return [*folders, *beside, *Generations(s.index_location).files]
 
     def sources_under(self, policy: Policy, limits: Limits) -> Mapping[str, Any]:
         """The sources, their requests guarded by this policy."""
@@ -125,10 +132,11 @@ class App:
             lease_seconds=self.settings.lease_seconds,
         )
 
-    def build(self, stage: Stage) -> Implementation:
-        """A stage's implementation with the services it needs."""
+    def build(self, stage: Stage, index: SqliteSearchIndex | None = None) -> Implementation:
+        """A stage's implementation with the services it needs. `index`: another than what runs write to."""
         assert stage.contract is not None
-        return self.catalogue.build(stage.contract.name, stage.implementation, stage.options, _Services(self, stage))
+        services = _Services(self, stage, index)
+        return self.catalogue.build(stage.contract.name, stage.implementation, stage.options, services)
 
     def guard(self, stage: Stage) -> Guard | None:
         """What wraps the stage's calls; None where every request is guarded instead."""
@@ -146,8 +154,9 @@ class App:
         with suppress(StoreBusy), ExitStack() as last_first:
             if "ledger" in made:
                 last_first.callback(self.ledger.database.close)
-            if "index" in made:
-                last_first.callback(self.index.close)
+            for index in ("index", "written"):
+                if index in made:
+                    last_first.callback(made[index].close)
             last_first.callback(self.closing.close)
             if "runner" in made:
                 last_first.callback(self.runner.close)
@@ -209,14 +218,16 @@ class _Services(Mapping[str, object]):
 
     NAMES = ("artifacts", "embedding", "graph", "http", "index", "sources")
 
-    def __init__(self, app: App, stage: Stage) -> None:
-        self._app, self._stage = app, stage
+    def __init__(self, app: App, stage: Stage, index: SqliteSearchIndex | None) -> None:
+        self._app, self._stage, self._index = app, stage, index
 
     def __getitem__(self, name: str) -> object:
         if name == "http":
             return self._http()
         if name == "sources":
             return self._sources()
+        if name == "index":
+            return self._index or self._app.written
         if name in self.NAMES:
             return getattr(self._app, name)
         raise KeyError(name)

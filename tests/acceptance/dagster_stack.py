@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "dagster_plugin"
 POLICIES = "policies:\n  default: {max_attempts: 1, backoff_strategy: none, timeout_seconds: 60}\n"
 PATIENCE = 90.0
+FAILED = "FROM_FAILURE"
 
 T = TypeVar("T")
 
@@ -144,24 +145,35 @@ class Stack:
 
     def launch(self, job: str, **config: Any) -> str:
         """As the launchpad does; the run's id."""
-        selector = {"repositoryLocationName": "penstock", "repositoryName": "__repository__", "jobName": job}
         answer = self.graphql(
             "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {"
             " __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }",
-            p={"selector": selector, "runConfigData": config},
+            p={"selector": self._selector(job), "runConfigData": config},
         )["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
-    def re_execute(self, run_id: str) -> str:
-        """As "Re-execute from failure" does; the new run's id."""
+    def re_execute(self, run_id: str, *steps: str) -> str:
+        """As "Re-execute from failure" does, or of these steps "Selected"; the new run's id."""
         answer = self.graphql(
-            "mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) {"
+            "mutation($p: ReexecutionParams, $e: ExecutionParams) {"
+            " launchRunReexecution(reexecutionParams: $p, executionParams: $e) {"
             " __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }",
-            p={"parentRunId": run_id, "strategy": "FROM_FAILURE"},
+            **({"e": self._selected(run_id, steps)} if steps else {"p": {"parentRunId": run_id, "strategy": FAILED}}),
         )["launchRunReexecution"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
+
+    def _selected(self, run_id: str, steps: Sequence[str]) -> dict[str, Any]:
+        with self.instance() as instance:
+            run = instance.get_run_by_id(run_id)
+        assert run is not None
+        return {
+            "selector": self._selector(run.job_name),
+            "runConfigData": run.run_config,
+            "stepKeys": list(steps),
+            "executionMetadata": {"parentRunId": run_id, "rootRunId": run.root_run_id or run_id},
+        }
 
     def terminate(self, run_id: str) -> None:
         answer = self.graphql(
@@ -217,6 +229,9 @@ class Stack:
             time.sleep(0.1)
         log = self.folder / "dev.log"
         raise AssertionError(f"waited for {what} in vain\n{log.read_text()[-4000:] if log.exists() else ''}")
+
+    def _selector(self, job: str) -> dict[str, str]:
+        return {"repositoryLocationName": "penstock", "repositoryName": "__repository__", "jobName": job}
 
     def _loaded(self) -> bool:
         assert self._dev is not None

@@ -17,7 +17,7 @@ from penstock.bootstrap import App
 
 from .dagster_stack import Stack
 
-PIPELINES = ("batches", "outage", "mended", "edited", "killed", "stopped")
+PIPELINES = ("batches", "outage", "mended", "edited", "grown", "middle", "killed", "stopped")
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("stack"))
     for name in PIPELINES:
         stack.pipeline(name)
+    (stack.pipelines / "my draft.yaml").write_text("oops: [")
     (stack.pipelines / "broken.yaml").write_text('version: "1.0"\nname: broken\nstages: [{name: a, type: Nonsense}]\n')
     try:
         stack.start()
@@ -106,6 +107,27 @@ def test_after_editing_the_yaml_a_re_execution_takes_it_as_it_is_now(stack: Stac
     assert len(stack.calls("edited")) == 1, "the witness is not in the pipeline any more"
 
 
+def test_a_stage_that_was_added_without_a_reload_is_not_silently_left_out(stack: Stack, app: App) -> None:
+    folder = stack.documents("grown", "text")
+    path = stack.pipeline("grown")
+    path.write_text(path.read_text() + "  - {name: extract, type: ExtractStage, depends_on: [chunk]}\n")
+    run = stack.launch("grown", request={"paths": [str(folder)]})
+    assert stack.ended(run) == "FAILURE"
+    assert stack.failure(run).startswith("grown.yaml was edited after this code location was loaded. Next: reload")
+    assert app.ledger.runs.get(run) is None
+
+
+def test_a_single_step_that_is_re_executed_closes_its_run(stack: Stack, app: App) -> None:
+    run = stack.launch("middle", request={"paths": [str(stack.documents("middle", "text"))]})
+    assert stack.ended(run) == "SUCCESS"
+    again = stack.re_execute(run, "parse")
+    assert stack.ended(again) == "SUCCESS"
+    assert stack.outcome(again) == "complete"
+    known = app.ledger.runs.get(again)
+    assert known is not None
+    assert app.ledger.batches.batch(known.batch_id).status == "complete"
+
+
 def test_a_run_that_is_killed_is_taken_up_again_by_the_sensor(stack: Stack, app: App) -> None:
     folder = stack.documents("killed", *["text"] * 4)
     (stack.witness / "hold").touch()
@@ -147,5 +169,5 @@ def test_a_broken_file_is_seen_in_the_ui_and_the_others_stand(stack: Stack) -> N
     )
     [repository] = answer["repositoriesOrError"]["nodes"]
     jobs = {job["name"]: job["description"] or "" for job in repository["jobs"] if not job["name"].startswith("__")}
-    assert set(jobs) == {*PIPELINES, "broken"}
+    assert set(jobs) == {*PIPELINES, "broken", "my_draft"}
     assert "Nonsense" in jobs["broken"]

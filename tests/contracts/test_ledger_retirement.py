@@ -22,7 +22,7 @@ def listing(scene: Scene, *names: str, request: str = "{}") -> tuple[Listing, in
 
 def retire(scene: Scene, of: Listing) -> list[str]:
     """The source ids that are to leave the stores, which have let go of them then."""
-    scene.ledger.retirement.mark(of.scope, of.submission, [INDEX.name])
+    scene.ledger.retirement.mark("default", of.scope, of.submission, [INDEX.name])
     leaving = scene.ledger.retirement.leaving("default", "p")
     scene.ledger.retirement.left(leaving)
     names = {d.doc_id: d.source_id for d in scene.rows(documents)}
@@ -74,7 +74,7 @@ def test_whoever_is_at_a_document_that_leaves_is_fenced_off(scene: Scene) -> Non
     claims = scene.claim(PARSE, batch.id)
     order = claims[0].order
     empty, _ = listing(scene)
-    scene.ledger.retirement.mark(empty.scope, empty.submission, [INDEX.name])
+    scene.ledger.retirement.mark("default", empty.scope, empty.submission, [INDEX.name])
     assert scene.commit(PARSE, claims).fenced == claims
     assert scene.claim(PARSE, batch.id) == []
     (leaving,) = scene.ledger.retirement.leaving("default", "p")
@@ -84,7 +84,7 @@ def test_whoever_is_at_a_document_that_leaves_is_fenced_off(scene: Scene) -> Non
 def test_a_document_that_comes_back_before_its_stores_let_go_is_not_retired_after_all(scene: Scene) -> None:
     listing(scene, "a", "b")
     second, _ = listing(scene, "a")
-    scene.ledger.retirement.mark(second.scope, second.submission, [INDEX.name])
+    scene.ledger.retirement.mark("default", second.scope, second.submission, [INDEX.name])
     leaving = scene.ledger.retirement.leaving("default", "p")
     listing(scene, "a", "b")
     scene.ledger.retirement.left(leaving)
@@ -107,7 +107,22 @@ def test_a_failure_that_is_gone_from_its_source_is_retired_if_it_was_never_in_a_
     scene.take(record("well", "worse"), batch=other)
     scene.fail(PARSE, scene.claim(PARSE, other), BadInput("worse"))
     forget = scene.ledger.retirement.forget_failures
-    assert forget(worse[0].scope, worse[0].submission, [INDEX.name]) == 1
+    assert forget("default", worse[0].scope, worse[0].submission, [INDEX.name]) == 1
     empty, _ = listing(scene)
-    assert forget(empty.scope, empty.submission, [INDEX.name]) == 0, "its older text is searchable still"
+    assert forget("default", empty.scope, empty.submission, [INDEX.name]) == 0, "its older text is searchable still"
     assert scene.statuses() == {"retired": 1, "superseded": 1, "dead": 1}
+
+
+def test_a_listing_beside_an_older_one_takes_nothing_away_that_either_gives(scene: Scene) -> None:
+    """Two runs of one request at once: the older one goes over everything once more after the newer one did."""
+    listing(scene, "a", "b")
+    older, first, _ = scene.submit()
+    newer, second, _ = scene.submit()
+    theirs = scene.ledger.submissions.lease_listing(older.id, scene.runner)
+    mine = scene.ledger.submissions.lease_listing(newer.id, scene.ledger.leases.register(60))
+    assert mine is not None
+    scene.take(record("a"), batch=second.id, listing=mine)
+    scene.ledger.submissions.listed(mine)
+    scene.take(record("a"), record("b"), batch=first.id, listing=theirs)
+    assert scene.ledger.retirement.missing(mine.scope, mine.submission) == (0, 2), "b is there again, or still"
+    assert retire(scene, mine) == []

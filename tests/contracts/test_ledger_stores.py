@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ledger_scene import INDEX, Scene
+from ledger_scene import INDEX, PARSE, Scene, record
+from penstock.errors import BadInput
 from penstock.ledger.schema import batch_jobs, stores
 
 ASKED = {"tenant": "default", "pipeline": "p", "stage": INDEX.name}
@@ -55,3 +56,27 @@ def test_a_store_that_no_stage_writes_to_any_more_is_named(scene: Scene) -> None
     assert forsaken(**asked, written={"renamed": INDEX.store}) == []
     assert forsaken(**asked, written={"kg": "graph"}) == [INDEX.name]
     assert forsaken(**asked, written={}) == [INDEX.name]
+
+
+def test_an_older_generation_comes_back_where_the_newest_failed_on_its_way(scene: Scene) -> None:
+    """It was searchable until the old store was lost."""
+    scene.finish(scene.documents(2))
+    worse = scene.batch()
+    scene.take(record("d00000", "worse"), batch=worse)
+    scene.fail(PARSE, scene.claim(PARSE, worse), BadInput("worse"))
+    assert INDEX.store is not None
+    joined(scene, INDEX.store)
+    assert joined(scene, "another") == (2, 2)
+    again = scene.batch()
+    scene.ledger.stores.join_lost(again, **ASKED, uuid="another")
+    key = replace(INDEX, store="another")
+    claims = scene.claim(key, again)
+    assert sorted(c.generation for c in claims) == [1, 1]
+    scene.ledger.work.release(key, claims)  # as a run does that is stopped
+    assert joined(scene, "another") == (2, 2)
+    last = scene.batch()
+    scene.ledger.stores.join_lost(last, **ASKED, uuid="another")
+    scene.commit(key, scene.claim(key, last))
+    scene.ledger.work.settle(last, ["ingest", "parse", "index", "tag"])
+    assert scene.statuses() == {"superseded": 1, "done": 1, "dead": 1}
+    assert joined(scene, "another") == (0, 0)

@@ -14,6 +14,7 @@ from penstock.cli import (
     eval,
     explain,
     graph,
+    index,
     init,
     jobs,
     ledger,
@@ -69,6 +70,7 @@ graph.register(app)
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(sources.app, name="sources")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(index.app, name="index")
 app.add_typer(eval.app, name="eval")
 doctor.register(app)
 init.register(app)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from penstock.cli.request import missing_ledger
 from penstock.cli.screen import counted
 from penstock.errors import ArtifactLost, NotFound, PenstockError, TransientError
+from penstock.explain.standing import FOREIGN_INDEX
 from penstock.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,11 +81,9 @@ def _nearest(path: Path) -> Path:
 
 
 def _pipelines(settings: Settings) -> Iterator[Check]:
-    from penstock.pipelines.folder import load_folder
-    from penstock.resilience.policy import Policy
-    from penstock.stages.registry import EntryPointCatalogue
+    from penstock.cli.pipelines import load_all
 
-    found = load_folder(settings.config, EntryPointCatalogue(), Policy)
+    found = load_all(settings)
     for path, error in found.broken.items():
         found_wrong = counted(len(error.problems), "problem")
         yield Check("pipelines", "bad", f"{path}: {found_wrong}", "penstock pipelines check")
@@ -142,11 +141,25 @@ def _documents(settings: Settings) -> Iterator[Check]:
         for status, count in stuck.items():
             found = f"{counted(count, 'document')} {'stands' if count == 1 else 'stand'} {status}"
             yield Check("documents", "warn", found, f"penstock jobs --status {status}, then penstock retry")
-        if left:
+        if left and _foreign_index(settings, health):
+            found = f"{settings.index_location} was written by another ledger: {counted(left, 'document')} can't get in"
+            yield Check("documents", "bad", found, FOREIGN_INDEX)
+        elif left:
             found = f"{counted(left, 'document')} {'was' if left == 1 else 'were'} left on the way by runs that died"
             yield Check("documents", "warn", found, "penstock retry")
         if not stuck and not left:
             yield Check("documents", "ok", "none stands dead, failed or left behind")
+
+
+def _foreign_index(settings: Settings, health: Health) -> bool:
+    """Whether the index has newer generations of documents left on their way than the ledger has."""
+    from penstock.stores.search_index import SqliteSearchIndex
+
+    with closing(SqliteSearchIndex(settings.index_location)) as index:
+        if not index.exists:
+            return False
+        held = ((index.generation_of(settings.tenant, doc_id), known) for doc_id, known in health.on_the_way(SAMPLE))
+        return any(generation is not None and generation > known for generation, known in held)
 
 
 def _outputs(settings: Settings) -> Iterator[Check]:
@@ -197,6 +210,7 @@ def _sqlite(settings: Settings) -> Iterator[Check]:
 
 
 def _index(settings: Settings) -> Iterator[Check]:
+    from penstock.stores.search_generations import Generations
     from penstock.stores.search_index import SqliteSearchIndex
 
     index = SqliteSearchIndex(settings.index_location)
@@ -215,8 +229,16 @@ def _index(settings: Settings) -> Iterator[Check]:
             "index",
             "warn",
             f"it holds {space.model}, but PENSTOCK_EMBED_MODEL is {settings.embed_model}: vectors are never mixed",
-            f"set the model back, or remove {index.path} and run again",
+            "set the model back, or: penstock index rebuild",
         )
+    if Generations(settings.index_location).next is not None:
+        built = SqliteSearchIndex(settings.index_location, building=True)
+        try:
+            there = counted(built.count().documents if built.exists else 0, "document")
+        finally:
+            built.close()
+        found = f"{built.path}: being built beside it, {there} so far; runs write to it, searches don't see it yet"
+        yield Check("index", "warn", found, "penstock index rebuild goes on with it, penstock index discard drops it")
 
 
 def _embedding(settings: Settings) -> Iterator[Check]:
@@ -265,7 +287,9 @@ def _embeds_here(settings: Settings) -> Check:
         chosen = without_endpoint(Embedding(settings.home / "models", None, settings.embedder), index)
     finally:
         index.close()
-    fix = "PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL name an OpenAI-compatible endpoint; or: make install-model"
+    fix = "set PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL to an OpenAI-compatible endpoint"
+    if has_target("install-model"):
+        fix += "; or: make install-model"
     return Check("embedding", "ok", chosen.note) if chosen.works else Check("embedding", "warn", chosen.note, fix)
 
 
@@ -279,7 +303,7 @@ def _dagster(home: Path | None) -> Check:
     except PackageNotFoundError:
         return Check("dagster", "warn", "not installed: penstock run works without it", "pip install penstock")
     if home is None:
-        fix = f"{ui_command()} sets it; elsewhere set it for daemon, CI and commands alike"
+        fix = ui_command()
         return Check("dagster", "warn", f"{installed}, and DAGSTER_HOME is not set", fix)
     if not home.is_absolute() or not home.is_dir():
         return Check("dagster", "warn", f"DAGSTER_HOME {home} is no absolute path of a folder", f"mkdir -p {home}")

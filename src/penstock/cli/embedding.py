@@ -16,7 +16,8 @@ def query_embedder(settings: Settings) -> QueryEmbedder | None:
     """
     from penstock.stores.search_index import SqliteSearchIndex
 
-    space = SqliteSearchIndex(settings.index_location).space
+    index = SqliteSearchIndex(settings.index_location)
+    space = index.space
     if space is None:
         return None
     from penstock.bootstrap import App
@@ -27,7 +28,7 @@ def query_embedder(settings: Settings) -> QueryEmbedder | None:
         for stage in topology.stages:
             if stage.contract is None or stage.contract.name != "EmbedStage":
                 continue
-            embedder = app.build(stage)
+            embedder = app.build(stage, index)
             if getattr(embedder, "model", None) == space.model and hasattr(embedder, "embed_query"):
                 return QueryEmbedder(space.model, embedder.embed_query)
     return None

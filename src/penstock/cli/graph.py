@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from penstock.cli.request import Tenant
+from penstock.cli.request import Tenant, check_ledger
 from penstock.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def show(
     from penstock.ledger.graph_read import GraphReader
 
     if not name.strip() and not edge:
-        raise UsageError("which name? penstock graph NAME, or penstock graph --edge ID")
+        raise UsageError("which name?", next_step="penstock graph NAME, or penstock graph --edge ID")
     if html is not None and (edge or as_json):
         raise UsageError("--html shows a NAME, and goes with neither --edge nor --json")
     database, owner = _ledger(tenant)
@@ -120,10 +120,8 @@ def _ledger(tenant: str | None) -> tuple[Database, str]:
     from penstock.settings import load_settings
 
     settings = load_settings()
-    database = Database(settings.ledger_url)
-    if database.path is not None and not database.path.exists():
-        raise UsageError(f"no ledger at {database.path} yet: penstock run PIPELINE PATH… makes one")
-    return database, tenant or settings.tenant
+    check_ledger(settings)
+    return Database(settings.ledger_url), tenant or settings.tenant
 
 
 def _write_page(out: Path, around: Neighbourhood, merges: list[Merge]) -> None:
@@ -141,8 +139,8 @@ def _miss(reader: GraphReader, tenant: str, name: str, type: str | None, as_json
     if as_json:
         _print_json({"nodes": [], "suggestions": near})
         raise typer.Exit(NOT_FOUND)
-    hint = f"; near it: {', '.join(near)}" if near else ""
-    raise NotFound(f"{f'no {type}' if type else 'nothing'} in the graph is called {name!r}{hint}")
+    hint = f"near it: {', '.join(near)}" if near else f"penstock search {name!r} finds what is said anywhere"
+    raise NotFound(f"{f'no {type}' if type else 'nothing'} in the graph is called {name!r}", next_step=hint)
 
 
 def _tree(around: Neighbourhood, merges: list[Merge]) -> Tree:

@@ -13,12 +13,13 @@ from penstock.cli.screen import counted, print_json, say, stdout, text
 from penstock.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
     from penstock.pipelines.folder import PipelineSet
     from penstock.pipelines.topology import Stage, Topology
+    from penstock.settings import Settings
 
 app = typer.Typer(help="Check, show and list pipelines.", no_args_is_help=True)
 
@@ -60,7 +61,9 @@ def check(
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="The pipeline's name.")], as_json: Json = False) -> None:
     """Draw a pipeline: its stages, who does them under which policy, and what flows along the edges."""
-    pipelines = _load_all()
+    from penstock.settings import load_settings
+
+    pipelines = load_all(load_settings())
     for path, error in pipelines.broken.items():
         if name not in pipelines.loaded and path.stem == name:
             for problem in error.problems:
@@ -76,7 +79,9 @@ def show(name: Annotated[str, typer.Argument(help="The pipeline's name.")], as_j
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the pipelines, the broken ones too."""
-    pipelines = _load_all()
+    from penstock.settings import load_settings
+
+    pipelines = load_all(load_settings())
     if as_json:
         loaded = [_summary(topology) for topology in pipelines.loaded.values()]
         print_json({"pipelines": loaded, "broken": {str(path): str(error) for path, error in pipelines.broken.items()}})
@@ -103,17 +108,20 @@ def schema() -> None:
     sys.stdout.write(pipeline_schema())
 
 
-def _load_all() -> PipelineSet:
+def load_all(settings: Settings) -> PipelineSet:
+    """The configured pipelines, those that Dagster would refuse among the broken ones."""
     from penstock.pipelines.folder import load_folder
     from penstock.resilience.policy import Policy
-    from penstock.settings import load_settings
     from penstock.stages.registry import EntryPointCatalogue
 
-    return load_folder(load_settings().config, EntryPointCatalogue(), Policy)
+    found = load_folder(settings.config, EntryPointCatalogue(), Policy)
+    return found.without(refused_by_dagster(found.loaded.values()))
 
 
 def _load_all_files() -> tuple[list[Topology], Mapping[Path, ConfigError]]:
-    pipelines = _load_all()
+    from penstock.settings import load_settings
+
+    pipelines = load_all(load_settings())
     return list(pipelines.loaded.values()), pipelines.broken
 
 
@@ -134,7 +142,25 @@ def _load_files(files: list[Path]) -> tuple[list[Topology], Mapping[Path, Config
             loaded.append(load_pipeline(path, catalogue, policies, Policy))
         except ConfigError as error:
             broken[path] = error
-    return loaded, broken
+    refused = refused_by_dagster(loaded)
+    return [topology for topology in loaded if topology.path not in refused], broken | refused
+
+
+def refused_by_dagster(topologies: Iterable[Topology]) -> dict[Path, ConfigError]:
+    """Files whose executor Dagster can't have, or not with these options. It is imported only if one names any."""
+    from penstock.pipelines.topology import Executor
+
+    refused = {}
+    for topology in topologies:
+        if topology.executor == Executor():
+            continue
+        from penstock.orchestration.executors import executor_of
+
+        try:
+            executor_of(topology)
+        except ConfigError as error:
+            refused[topology.path] = error
+    return refused
 
 
 def _draw(console: Console, topology: Topology) -> None:

@@ -52,11 +52,19 @@ Tenant = Annotated[
 
 
 def missing_ledger(settings: Settings) -> Path | None:
-    """Where the first run will make the ledger; None when there is one. Asking makes none."""
+    """Where the first run will make the ledger; None when there is one. Asking makes none.
+
+    Raises UsageError where none could be made.
+    """
     from penstock.ledger.database import Database
 
     path = Database(settings.ledger_url).path
-    return path if path is not None and not path.exists() else None
+    if path is None or path.exists():
+        return None
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{path} can't be: {above} is no folder", next_step="set PENSTOCK_HOME to a folder")
+    return path
 
 
 def check_ledger(settings: Settings) -> None:
@@ -99,7 +107,9 @@ def source_query(source: str, paths: Sequence[str], options: Sequence[str], limi
     if limit is not None:
         query["limit"] = limit
     if paths and source != FILES:
-        raise UsageError(f"paths are for the source {FILES!r}", next_step=f"ask {source!r} with --query NAME=VALUE")
+        raise UsageError(
+            f"paths are for the source {FILES!r}", next_step=f"leave out --source, or ask {source!r} with --query"
+        )
     if any(not path.strip() for path in paths):
         raise UsageError("a path is empty", next_step="for the current folder say .")
     if paths:

@@ -54,7 +54,10 @@ def retry(
         wanted = reader.doc_ids(owner, documents or [])
         usable, notes = _usable(app, reader.pipelines(owner, (*RETRYABLE, "pending")), pipeline)
         app.ledger.leases.reap()  # what a killed run held is then known to be left behind
-        made = app.ledger.batches.retry(
+        everything = not (submit or reason or status or documents)
+        broken_off = app.ledger.submissions.broken_off(owner, usable) if everything else []
+        made = [(batch, app.ledger.batches.size(batch.id)) for batch in broken_off]
+        made += app.ledger.batches.retry(
             tenant=owner, queued=submit, pipelines=usable, reason=reason, status=status, doc_ids=wanted
         )
         console = stdout()
@@ -74,7 +77,8 @@ def retry(
                 worst = max(worst, STATUS[report.outcome], key=(0, 3, 1).index)
                 result["report"] = report_json(batch.pipeline, report)
                 if not as_json:
-                    say(console, f"{batch.pipeline}: {count:,} tried again, batch {batch.id}", "bold")
+                    what = "listing goes on" if batch in broken_off else f"{count:,} tried again"
+                    say(console, f"{batch.pipeline}: {what}, batch {batch.id}", "bold")
                     show_report(console, report)
             results.append(result)
     if as_json:

@@ -69,7 +69,7 @@ def run(
             raise UsageError("a batch has its documents already: leave out the paths and --query")
         if retire and (batch is not None or "limit" in asked):
             raise UsageError("only a whole listing tells what is gone: leave out --batch and --limit")
-        leaves: Retire = "no" if not retire else "all" if yes else "yes"
+        leaves: Retire = "none" if not retire else "all" if yes else "some"
         request = RunRequest(source, asked, tenant or app.settings.tenant, batch, leaves, full or retire)
         report = run_here(app, topology, request)
     if as_json:

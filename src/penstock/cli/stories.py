@@ -29,6 +29,7 @@ _STYLES = {"done": "green", "dead": "red", "failed": "yellow", "running": "cyan"
 _NOW = {
     "same": ("it has the same bytes still", "green"),
     "changed": ("other bytes stand there by now: run the pipeline again to take them in", "yellow"),
+    "unreadable": ("it can't be read now: see the permissions of the file and of its folders", "yellow"),
     "gone": ("it is gone, or has no such record any more; its bytes are kept here", "yellow"),
 }
 _SHOWN_PASSAGES = 12
@@ -184,6 +185,8 @@ def _tell_standing(console: Console, standing: Standing) -> None:
 
     if not standing.searchable:
         verdict, style = f"no: {standing.why}", "red"
+    elif standing.index is not None and standing.index > standing.ledger:
+        verdict, style = f"yes, but not as this ledger knows it: {standing.why}", "yellow"
     elif standing.index != standing.ledger:
         verdict, style = f"yes, but an older generation: {standing.why}", "yellow"
     else:
@@ -218,6 +221,8 @@ def _tell_job(console: Console, story: JobStory, *, full: bool) -> None:
         row = (text(stage.stage), text(status, _STYLES.get(stage.status, "dim")), text(_doer(stage)))
         table.add_row(*row, str(stage.attempts or ""), seconds)
     console.print(table)
+    if any(stage.seconds is not None for stage in story.stages):
+        say(console, "  seconds are those of the group of documents that was committed with it", "dim")
     for stage in story.stages:
         if stage.reason and stage.status in ("dead", "failed"):
             say(console, f"  {stage.stage} {stage.status}: {stage.error_type}, {stage.reason}: {stage.message}", "red")

@@ -11,7 +11,10 @@ PROJECT_UI = f"mkdir -p {_HOME}; cp dagster.yaml {_HOME}/; DAGSTER_HOME=$PWD/{_H
 
 def ui_command() -> str:
     """`make ui` where there is such a target in the current folder, else what does the same in a project."""
+    return "make ui" if has_target("ui") else PROJECT_UI
+
+
+def has_target(name: str) -> bool:
+    """Whether the current folder's Makefile has a target."""
     makefile = Path("Makefile")
-    if makefile.is_file() and "\nui:" in makefile.read_text(errors="replace"):
-        return "make ui"
-    return PROJECT_UI
+    return makefile.is_file() and f"\n{name}:" in makefile.read_text(errors="replace")

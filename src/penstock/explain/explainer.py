@@ -226,6 +226,8 @@ class Explainer:
             found = self._refetch(payload.origin)
         except (OSError, PenstockError):
             return "unknown"
+        if found is not None and found.kind == "unreadable":
+            return "unreadable"
         return "gone" if found is None else "same" if found.content == payload.content else "changed"
 
     def _payload(self, row: DocumentRow, digest: bytes) -> RawPayload | None:

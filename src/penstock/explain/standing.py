@@ -21,7 +21,7 @@ class Sinks:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`searchable`: some generation is in the index now. `why` says what keeps the newest out of index or graph;
+    """`searchable`: some generation is in the index now. `graph` None: nothing of it is there. `why` says what keeps the newest out of index or graph;
     empty when both hold it. `next_step` is a command."""
 
     ledger: int
@@ -33,6 +33,10 @@ class Standing:
     next_step: str = ""
 
 
+FOREIGN_INDEX = (
+    "move the index's files (-wal and -shm too) away, or name another by PENSTOCK_INDEX_PATH; then: penstock retry"
+)
+"""What helps when an index holds what another ledger put there."""
 INDEX, KG = "IndexStage", "KGStage"
 
 
@@ -52,7 +56,8 @@ def standing(
     states = [state for state in stages if state.job_id == job.id]
     batch = next((b.batch for b in batches if b.job_id == job.id), None)
     why, next_step = _why(job, states, sinks, topology, row, batch)
-    return Standing(row.generation, sinks.index, sinks.graph, job.status, searchable, why, next_step)
+    graph = None if job.status == "retired" else sinks.graph  # its row stays there, with nothing in it
+    return Standing(row.generation, sinks.index, graph, job.status, searchable, why, next_step)
 
 
 def _why(
@@ -63,6 +68,9 @@ def _why(
     row: DocumentRow,
     batch: int | None,
 ) -> tuple[str, str]:
+    if sinks.index is not None and sinks.index > row.generation:
+        why = f"the index {sinks.index_path} holds generation {sinks.index}, which this ledger doesn't know: another wrote it"
+        return why, FOREIGN_INDEX
     indexed, in_graph = sinks.index == row.generation, sinks.graph == row.generation
     again = f"penstock run {job.pipeline} --batch {batch}" if batch is not None else "penstock run PIPELINE PATH…"
     lost = next((state for state in states if state.status in ("dead", "failed")), None)

@@ -10,8 +10,8 @@ from penstock.explain.standing import Standing
 from penstock.ir import Locator
 from penstock.ledger.explain_read import BatchOfJob, DeadLetterRow, JobState
 
-Now = Literal["same", "changed", "gone", "unknown"]
-"""unknown: it is no file, or can't be read."""
+Now = Literal["same", "changed", "gone", "unreadable", "unknown"]
+"""unreadable: it, or the folder it lies in, can't be read now; unknown: it is no file, or nothing can be told of it."""
 
 
 @dataclass(frozen=True, slots=True)

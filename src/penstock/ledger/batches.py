@@ -107,6 +107,30 @@ class Batches:
                 made.append((batch, len(ids)))
         return made
 
+    def left(self, tenant: str, pipeline: str) -> Batch:
+        """A batch of what the pipeline's runs left behind or failed at, perhaps nothing.
+
+        Its run takes along what the pipeline's sinks lost.
+        """
+        failed = (
+            select(jobs.c.id)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .where(
+                documents.c.tenant == tenant,
+                jobs.c.pipeline == pipeline,
+                jobs.c.status == "failed",
+                jobs.c.generation == documents.c.generation,
+            )
+        )
+        with self._db.write() as connection:
+            now = clock(connection)
+            ids = [job for job, _ in connection.execute(left_behind(tenant, [pipeline], unopened=True))]
+            ids += new_round(connection, now, list(connection.execute(failed).scalars()), ("failed",))
+            batch = new_batch(self._db, connection, now, tenant, pipeline, "retry", "held", None)
+            if ids:
+                connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in ids])
+        return batch
+
     def new_round(self, batch: int) -> int:
         """Let the failed and dead documents of a batch be tried again (a re-execution asks for it); how many."""
         query = (
@@ -178,6 +202,7 @@ class Batches:
                 .where(batches.c.id == batch, batches.c.status.in_(("claimed", "started")))
                 .values(status="failed", finished_at=clock(connection), note=note)
             )
+            _let_go(connection, batch)
             return False
 
     def started_runs(self) -> list[tuple[Batch, str]]:
@@ -201,6 +226,8 @@ class Batches:
                 .where(batches.c.id == batch)
                 .values(status=outcome, finished_at=now, note=note or None, runner_id=None)
             )
+            if outcome in ("failed", "cancelled"):
+                _let_go(connection, batch)
 
 
 def new_batch(
@@ -229,12 +256,21 @@ def new_batch(
     return Batch(number, tenant, pipeline, submission, kind, status, 0, None)
 
 
+def _let_go(connection: Connection, batch: int) -> None:
+    """If a batch was the one whose run lists, nobody fills its last slice any more: that may be worked on."""
+    other = batches.alias()
+    its = select(batches.c.submission_id).where(batches.c.id == batch).scalar_subquery()
+    first = select(func.min(other.c.id)).where(other.c.submission_id == its).scalar_subquery()
+    filling = and_(batches.c.submission_id == its, batches.c.status == "filling", first == batch)
+    connection.execute(update(batches).where(filling).values(status="queued"))
+
+
 def _of(pipelines: Collection[str] | None) -> ColumnElement[bool]:
     return true() if pipelines is None else jobs.c.pipeline.in_(pipelines)
 
 
-def left_behind(tenant: str, pipelines: Collection[str] | None) -> Select[int, str]:
-    """Jobs under way that nobody takes further: their run is over."""
+def left_behind(tenant: str, pipelines: Collection[str] | None, *, unopened: bool = False) -> Select[int, str]:
+    """Jobs under way that nobody takes further: their run is over. `unopened`: or has not begun, and may never."""
     over = (
         select(batch_jobs.c.job_id)
         .join(batches, batches.c.id == batch_jobs.c.batch_id)
@@ -244,8 +280,8 @@ def left_behind(tenant: str, pipelines: Collection[str] | None) -> Select[int, s
             or_(
                 batches.c.status.in_(("failed", "partial")),
                 and_(
-                    batches.c.kind == "whole",
-                    batches.c.status == "started",
+                    or_(batches.c.kind == "whole", batches.c.attempt == 0),  # nobody launches it again
+                    batches.c.status.in_(("held", "started") if unopened else ("started",)),
                     or_(batches.c.runner_id.is_(None), runners.c.ended_at.is_not(None)),
                 ),
             ),

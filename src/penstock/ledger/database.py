@@ -65,10 +65,10 @@ class Database:
             self.url = make_url(url)
             self.url.get_dialect()
         except (ArgumentError, NoSuchModuleError) as error:
-            raise UsageError(f"PENSTOCK_DATABASE_URL: {error}") from None
+            raise UsageError(f"PENSTOCK_DATABASE_URL: {error}", next_step=_URLS) from None
         self.sqlite = self.url.get_backend_name() == "sqlite"
         if not self.sqlite and self.url.get_backend_name() != "postgresql":
-            raise UsageError("PENSTOCK_DATABASE_URL: the ledger runs on sqlite:///… or postgresql+psycopg://…")
+            raise UsageError("PENSTOCK_DATABASE_URL: the ledger runs on SQLite or PostgreSQL", next_step=_URLS)
         if self.url.drivername == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
         self._engine: Engine | None = None
@@ -189,12 +189,26 @@ class Database:
     def _refused(self, message: str, *, full: bool = False) -> PenstockError:
         assert self.path is not None
         if not full:
-            return UsageError(f"the ledger at {self.path} can't be used: {message}")
+            return UsageError(f"the ledger at {self.path} can't be used: {message}", next_step=self._remedy(message))
         folder = next(p for p in self.path.absolute().parents if p.is_dir())
         free = shutil.disk_usage(folder).free >> 20
         return StorageFull(f"the ledger can't grow: {self.path} ({message}, {free} MiB free)")
 
+    def _remedy(self, message: str) -> str:
+        """What mends an SQLite ledger that SQLite, or the file system, says this of."""
+        assert self.path is not None
+        if "not a database" in message:
+            return f"if that file is yours, name another by PENSTOCK_DATABASE_URL; if it was the ledger, {_RESTORE}"
+        if "malformed" in message:
+            return _RESTORE
+        above = next((p for p in (self.path, *self.path.absolute().parents) if p.exists()), self.path)
+        if above != self.path and not above.is_dir():
+            return f"{above} is no folder: move it away, or set PENSTOCK_HOME to a folder"
+        return f"make {above} readable and writable for you, or set PENSTOCK_HOME to a folder of yours"
 
+
+_URLS = "write sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name, or unset it: SQLite in PENSTOCK_HOME"
+_RESTORE = "put a copy of it back, or move it away: the next run makes a new one"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CANNOT_GROW = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
 """What SQLite says when a write fails for another reason than ENOSPC: a quota, a limit on a file's size."""

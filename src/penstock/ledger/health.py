@@ -33,6 +33,18 @@ class Health:
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def on_the_way(self, most: int) -> list[tuple[str, int]]:
+        """Document ids and generations of the latest that are pending."""
+        query: Select[Any] = (
+            select(documents.c.doc_id, jobs.c.generation)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .where(documents.c.tenant == self._tenant, jobs.c.status == "pending")
+            .order_by(jobs.c.id.desc())
+            .limit(most)
+        )
+        with self._db.read() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
     def stored(self, most: int) -> list[str]:
         """Hashes (hex) of the latest outputs whose bytes are not in the ledger but in the artifact store."""
         query: Select[Any] = (

@@ -161,16 +161,16 @@ class Intake:
         taken.cancelled += sum(job.status == "cancelled" for job in there)
 
     def _see(self, connection: Connection, listing: Listing, ids: Sequence[int], taken: Taken) -> None:
-        """The scope has these documents, as of this listing."""
+        """The scope has these documents, as of now."""
+        newest = int(connection.execute(select(func.max(submissions.c.id))).scalar_one())
         if taken.new < len(ids):
             held = and_(scope_documents.c.scope_id == listing.scope, scope_documents.c.document_id.in_(ids))
-            seen = update(scope_documents).where(held).values(submission_id=listing.submission)
-            if connection.execute(seen).rowcount == len(ids):
+            if connection.execute(update(scope_documents).where(held).values(seen=newest)).rowcount == len(ids):
                 return
-        insert = self._db.insert(scope_documents).values(scope_id=listing.scope, submission_id=listing.submission)
+        insert = self._db.insert(scope_documents).values(scope_id=listing.scope, seen=newest)
         connection.execute(
             insert.on_conflict_do_update(
-                index_elements=["scope_id", "document_id"], set_={"submission_id": insert.excluded.submission_id}
+                index_elements=["scope_id", "document_id"], set_={"seen": insert.excluded.seen}
             ),
             [{"document_id": number} for number in ids],
         )

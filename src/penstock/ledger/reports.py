@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from penstock.ledger.database import Database
-from penstock.ledger.schema import batch_jobs, documents, jobs, stage_states
+from penstock.ledger.schema import batch_jobs, dead_letters, documents, jobs, stage_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class FailedDocument:
     attempts: int
 
 
+PAST = ("superseded", "cancelled", "retiring", "retired")
+"""Jobs that no run is about any more."""
+
+
 class Reports:
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -53,12 +57,12 @@ class Reports:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def stages(self, batch: int) -> dict[str, StageCounts]:
-        """Stage → how its documents of a batch stand; superseded generations are left out."""
+        """Stage → how its documents of a batch stand; what is past is left out."""
         query = (
             select(stage_states.c.stage, stage_states.c.status, stage_states.c.reused, func.count())
             .join(batch_jobs, batch_jobs.c.job_id == stage_states.c.job_id)
             .join(jobs, jobs.c.id == stage_states.c.job_id)
-            .where(batch_jobs.c.batch_id == batch, jobs.c.status != "superseded")
+            .where(batch_jobs.c.batch_id == batch, jobs.c.status.not_in(PAST))
             .group_by(stage_states.c.stage, stage_states.c.status, stage_states.c.reused)
         )
         found: dict[str, dict[str, int]] = {}
@@ -80,7 +84,7 @@ class Reports:
                 batch_jobs.c.batch_id == batch,
                 stage_states.c.stage == stage,
                 stage_states.c.status == "done",
-                jobs.c.status != "superseded",
+                jobs.c.status.not_in(PAST),
             )
         )
         if store is not None:
@@ -133,13 +137,18 @@ class Reports:
             return [FailedDocument(*row) for row in connection.execute(query)]
 
     def lost_documents(self, batch: int) -> Sequence[tuple[str, str, int, bytes]]:
-        """(source, doc id, document row, payload key) of a batch's dead and failed documents: to fetch them again."""
+        """(source, doc id, document row, payload key) of a batch's dead and failed documents, and of those that were
+        dead-lettered and shall be tried again: to fetch them anew."""
+        buried = select(dead_letters.c.id).where(dead_letters.c.job_id == jobs.c.id)
         query = (
             select(documents.c.source, documents.c.doc_id, documents.c.id, documents.c.content)
             .select_from(batch_jobs)
             .join(jobs, jobs.c.id == batch_jobs.c.job_id)
             .join(documents, documents.c.id == jobs.c.document_id)
-            .where(batch_jobs.c.batch_id == batch, jobs.c.status.in_(("failed", "dead")))
+            .where(
+                batch_jobs.c.batch_id == batch,
+                or_(jobs.c.status.in_(("failed", "dead")), and_(jobs.c.status == "pending", buried.exists())),
+            )
             .order_by(jobs.c.id)
         )
         with self._db.read() as connection:

@@ -42,12 +42,13 @@ class Retirement:
             gone = select(func.count()).select_from(scope_documents).where(_gone(scope, submission))
             return int(connection.execute(gone).scalar_one()), int(connection.execute(held).scalar_one())
 
-    def mark(self, scope: int, submission: int, sinks: Sequence[str]) -> int:
+    def mark(self, tenant: str, scope: int, submission: int, sinks: Sequence[str]) -> int:
         """Take those documents off their way; how many. From now on they are not of the scope."""
         marked = 0
         page = select(scope_documents.c.document_id).where(_gone(scope, submission)).limit(PAGE)
         while True:
             with self._db.write() as connection:
+                self._db.take_turns(connection, f"intake {tenant}")  # what is listed meanwhile is not gone
                 ids = list(connection.execute(page).scalars())
                 if not ids:
                     break
@@ -83,7 +84,7 @@ class Retirement:
         self._leave_shared(scope, submission)
         return marked
 
-    def forget_failures(self, scope: int, submission: int, sinks: Sequence[str]) -> int:
+    def forget_failures(self, tenant: str, scope: int, submission: int, sinks: Sequence[str]) -> int:
         """Retire what failed, was in no store ever, and is gone from its source; how many.
 
         A torn file that was deleted, say, or a folder that could not be read, and now can.
@@ -101,6 +102,7 @@ class Retirement:
             if connection.execute(select(jobs.c.id).where(theirs).limit(1)).first() is None:
                 return 0
         with self._db.write() as connection:
+            self._db.take_turns(connection, f"intake {tenant}")
             lock_jobs(connection, theirs)
             retired = update(jobs).where(theirs).values(status="retired", updated_at=clock(connection))
             return len(connection.execute(retired.returning(jobs.c.document_id)).scalars().all())
@@ -129,9 +131,7 @@ class Retirement:
         """What other scopes still have is theirs alone from now on."""
         with self._db.write() as connection:
             connection.execute(
-                scope_documents.delete().where(
-                    scope_documents.c.scope_id == scope, scope_documents.c.submission_id != submission
-                )
+                scope_documents.delete().where(scope_documents.c.scope_id == scope, scope_documents.c.seen < submission)
             )
 
 
@@ -140,4 +140,4 @@ def _gone(scope: int, submission: int) -> ColumnElement[bool]:
     shared = exists().where(
         other.c.document_id == scope_documents.c.document_id, other.c.scope_id != scope_documents.c.scope_id
     )
-    return and_(scope_documents.c.scope_id == scope, scope_documents.c.submission_id != submission, ~shared)
+    return and_(scope_documents.c.scope_id == scope, scope_documents.c.seen < submission, ~shared)

@@ -198,12 +198,13 @@ scope_documents = Table(
     metadata,
     Column("scope_id", Id, nullable=False),
     Column("document_id", Id, nullable=False),
-    Column("submission_id", Id, nullable=False),
+    Column("seen", Id, nullable=False),
     PrimaryKeyConstraint("scope_id", "document_id"),
     Index("scope_documents_by_document", "document_id"),
     sqlite_with_rowid=False,
 )
-"""The documents a scope's listings gave, and the newest submission that did."""
+"""The documents a scope's listings gave. `seen`: the newest submission there was, of any kind, when it was last given;
+a submission that is newer was made after that, and a listing that is under way beside it takes nothing away."""
 
 stores = Table(
     "stores",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -136,6 +137,28 @@ class Submissions:
         with self._db.read() as connection:
             row = connection.execute(query).first()
         return None if row is None else Batch(*row)
+
+    def broken_off(self, tenant: str, pipelines: Collection[str]) -> list[Batch]:
+        """The batches whose runs were listing when they ended, and that nobody goes on with."""
+        ended = select(runners.c.id).where(runners.c.id == submissions.c.runner_id, runners.c.ended_at.is_not(None))
+        one = batches.alias()
+        first = select(func.min(one.c.id)).where(one.c.submission_id == submissions.c.id).scalar_subquery()
+        query = (
+            select(*BATCH_COLUMNS)
+            .join(submissions, submissions.c.id == batches.c.submission_id)
+            .where(
+                submissions.c.tenant == tenant,
+                submissions.c.pipeline.in_(pipelines),
+                submissions.c.status == "listing",
+                or_(submissions.c.runner_id.is_(None), ended.exists()),
+                batches.c.id == first,
+                batches.c.status.in_(("failed", "partial", "complete", "started")),
+                or_(batches.c.attempt == 0, batches.c.status != "started"),
+            )
+            .order_by(batches.c.id)
+        )
+        with self._db.read() as connection:
+            return [Batch(*row) for row in connection.execute(query)]
 
     def lease_listing(self, submission: int, runner: int) -> Listing | None:
         """The right to list, from the cursor on; None when it is listed whole or somebody else is at it."""

@@ -181,7 +181,10 @@ class Work:
             connection.execute(statement, [{"b_job": c.job_id, "b_token": c.token} for c in claims])
 
     def settle(self, batch: int, stages: Sequence[str]) -> None:
-        """Jobs of a batch that have all of these stages behind them are done, also when no stage was left to say so."""
+        """Jobs of a batch that have all of these stages behind them are done, also when no stage was left to say so.
+
+        Older generations, which were only written again into a new store, are of the past again.
+        """
         finished = (
             select(func.count())
             .where(
@@ -193,12 +196,17 @@ class Work:
         )
         mine = jobs.c.id.in_(select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == batch))
         ready = and_(mine, jobs.c.status == "pending", finished == len(stages))
-        with self._db.read() as connection:
-            if connection.execute(select(jobs.c.id).where(ready).limit(1)).first() is None:
-                return
-        with self._db.write() as connection:
-            lock_jobs(connection, ready)
-            connection.execute(update(jobs).where(ready).values(status="done", updated_at=clock(connection)))
+        newer = select(documents.c.id).where(
+            documents.c.id == jobs.c.document_id, documents.c.generation > jobs.c.generation
+        )
+        past = and_(mine, jobs.c.status == "done", newer.exists())
+        for which, status in ((ready, "done"), (past, "superseded")):
+            with self._db.read() as connection:
+                if connection.execute(select(jobs.c.id).where(which).limit(1)).first() is None:
+                    continue
+            with self._db.write() as connection:
+                lock_jobs(connection, which)
+                connection.execute(update(jobs).where(which).values(status=status, updated_at=clock(connection)))
 
     def busy(self, batch: int, stages: Sequence[str]) -> int:
         """How many documents of a batch somebody is at right now, at one of these stages."""

@@ -1,5 +1,6 @@
 """All pipelines of the configured folder as Dagster definitions, each file on its own."""
 
+import re
 from pathlib import Path
 
 from dagster import (
@@ -13,11 +14,11 @@ from dagster import (
 )
 
 from penstock.bootstrap import open_app
-from penstock.errors import ConfigError, Problem, UsageError
+from penstock.errors import ConfigError, Problem
 from penstock.orchestration.assets import assets_of, checks_of
 from penstock.orchestration.jobs import broken_job, job_of
 from penstock.orchestration.sensors import batches_sensor
-from penstock.pipelines.names import dagster_name
+from penstock.pipelines.names import MAX_LENGTH, RESERVED
 from penstock.pipelines.topology import Topology
 
 
@@ -32,15 +33,18 @@ def build_definitions() -> Definitions:
         try:
             job = job_of(topology)
             schedules += schedules_of(topology, job)
-        except (UsageError, DagsterError) as error:
-            broken[topology.path] = _refused(topology.path, error)
+        except ConfigError as error:
+            broken[topology.path] = error
+            continue
+        except DagsterError as error:
+            broken[topology.path] = ConfigError([Problem(str(topology.path), 1, 1, " ".join(str(error).split()))])
             continue
         jobs[job.name] = job
         topologies[name] = topology
     _log(topologies, broken)
     standing = list(jobs.values())
     for path, problem in broken.items():
-        name = dagster_name(path.stem)
+        name = name_of(path)
         while name in jobs:
             name += "__broken"
         jobs[name] = broken_job(name, problem)
@@ -52,6 +56,12 @@ def build_definitions() -> Definitions:
         sensors=[batches_sensor(topologies, standing)] if standing else [],
         executor=in_process_executor,
     )
+
+
+def name_of(path: Path) -> str:
+    """What Dagster can call a broken file's job, whatever the file's own name."""
+    plain = re.sub("[^A-Za-z0-9]+", "_", path.stem).strip("_")[:MAX_LENGTH]
+    return f"{plain}__broken".lstrip("_") if plain in {"", *RESERVED} else plain
 
 
 def schedules_of(topology: Topology, job: JobDefinition) -> list[ScheduleDefinition]:
@@ -70,11 +80,6 @@ def schedules_of(topology: Topology, job: JobDefinition) -> list[ScheduleDefinit
             default_status=DefaultScheduleStatus.RUNNING,
         )
     ]
-
-
-def _refused(path: Path, error: UsageError | DagsterError) -> ConfigError:
-    fix = error.next_step if isinstance(error, UsageError) else ""
-    return ConfigError([Problem(str(path), 1, 1, " ".join(str(error).split()), fix)])
 
 
 def _log(topologies: dict[str, Topology], broken: dict[Path, ConfigError]) -> None:

@@ -1,11 +1,15 @@
 """Dagster's executors by the name a pipeline's YAML uses; imported only when named."""
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from dagster import ExecutorDefinition, in_process_executor, multiprocess_executor
 
-from penstock.errors import UsageError
-from penstock.pipelines.topology import Executor
+from penstock.errors import ConfigError, Problem
+from penstock.pipelines.problems import suggest
+from penstock.pipelines.source import YamlFile, read
+from penstock.pipelines.topology import Topology
 
 EXTERNAL = {
     "celery": ("dagster_celery", "celery_executor"),
@@ -17,20 +21,44 @@ EXTERNAL = {
 """Name → the module of Dagster's own libraries that has it, and what it is called there."""
 
 
-def executor_of(executor: Executor) -> ExecutorDefinition:
-    """Raises UsageError when its library is not installed or its options don't fit."""
-    found = _named(executor.name)
-    if not executor.config:
-        return found
-    chosen = found.configured(dict(executor.config), name=executor.name)
+def executor_of(topology: Topology) -> ExecutorDefinition:
+    """Raises ConfigError, with the places in the file, when its library is not installed or its options don't fit."""
+    name, config = topology.executor.name, dict(topology.executor.config)
+    found = _named(name, topology)
+    chosen = found.configured(config, name=name) if config else found
     checked = chosen.apply_config_mapping({})
     if not checked.success:
-        said = " ".join(" ".join(error.message for error in checked.errors or []).split())
-        raise UsageError(f"executor {executor.name!r}: {said}", next_step="correct its options")
+        file = read(topology.path)
+        raise ConfigError([_problem(file, name, found, error) for error in checked.errors or []])
     return chosen
 
 
-def _named(name: str) -> ExecutorDefinition:
+def _problem(file: YamlFile, name: str, executor: ExecutorDefinition, error: Any) -> Problem:
+    """Dagster's EvaluationError at the value, or the key, that it is about."""
+    way = [entry.field_name for entry in error.stack.entries if hasattr(entry, "field_name")][1:]
+    unknown = getattr(error.error_data, "field_name", None)
+    if unknown is None or unknown not in _at(file.value, ("executor", name, *way)):
+        said = " ".join(error.message.split()).replace("root:config", "executor")
+        return file.problem(("executor", name, *way), f"executor {name!r}: {said}", "correct its options")
+    known = _options(executor.config_schema.config_type, way)
+    message = f"executor {name!r} has no option {':'.join([*way, unknown])!r}"
+    return file.problem(("executor", name, *way, unknown), message, suggest(unknown, known), key=True)
+
+
+def _at(value: Any, way: Sequence[str]) -> Any:
+    for part in way:
+        value = value[part]
+    return value
+
+
+def _options(kind: Any, way: Sequence[str]) -> list[str]:
+    """The names of the options that a mapping may have which lies `way` below one of Dagster's config types."""
+    for part in way:
+        kind = getattr(kind, "fields", {})[part].config_type
+    return list(getattr(kind, "fields", {}))
+
+
+def _named(name: str, topology: Topology) -> ExecutorDefinition:
     if name == "in_process":
         return in_process_executor
     if name == "multiprocess":
@@ -40,5 +68,7 @@ def _named(name: str) -> ExecutorDefinition:
         found: ExecutorDefinition = getattr(import_module(module), attribute)
     except (ImportError, AttributeError):
         package = module.replace("_", "-")
-        raise UsageError(f"executor {name!r} needs the package {package}", next_step=f"pip install {package}") from None
+        message = f"executor {name!r} needs the package {package}, which is not installed"
+        problem = read(topology.path).problem(("executor", name), message, f"pip install {package}")
+        raise ConfigError([problem]) from None
     return found

@@ -3,7 +3,7 @@ ended without closing them. Only Dagster knows how a run ended; only the ledger 
 
 import time
 
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from penstock.bootstrap import App
 from penstock.ledger.batches import Batch
@@ -13,6 +13,9 @@ ATTEMPTS = 3
 """How often a batch is launched whose run dies; then it is failed."""
 SILENCE_SECONDS = 600.0
 """A run that is under way but says nothing for so long, with no runner at its batch, has lost its process."""
+BEGINNING_SECONDS = 60.0
+"""The same for a run that has not come to its first step: nothing it does before takes long."""
+FIRST_STEP = {DagsterEventType.STEP_WORKER_STARTING, DagsterEventType.STEP_WORKER_STARTED, DagsterEventType.STEP_START}
 ALIVE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -79,4 +82,6 @@ def _is_zombie(app: App, instance: DagsterInstance, run: DagsterRun) -> bool:
     if runner is not None:
         return app.ledger.leases.is_gone(runner)
     last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
-    return bool(last) and time.time() - last[0].timestamp > SILENCE_SECONDS
+    begun = instance.get_records_for_run(run.run_id, of_type=FIRST_STEP, limit=1).records
+    patience = SILENCE_SECONDS if begun or known is not None else BEGINNING_SECONDS
+    return bool(last) and time.time() - last[0].timestamp > patience

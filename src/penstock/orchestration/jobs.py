@@ -19,7 +19,9 @@ from dagster import (
 
 from penstock.bootstrap import App, open_app
 from penstock.errors import ConfigError
+from penstock.ir.model import clean_text
 from penstock.orchestration.executors import executor_of
+from penstock.orchestration.metadata import shape_of
 from penstock.orchestration.ops import CONFIG, stage_op
 from penstock.pipelines.topology import Topology
 
@@ -38,7 +40,7 @@ RESOURCE = ResourceDefinition(
 
 
 def job_of(topology: Topology) -> JobDefinition:
-    """The job. Raises UsageError when its executor can't be had."""
+    """The job. Raises ConfigError when its executor can't be had."""
     ops = [stage_op(topology, stage) for stage in topology.stages]
     dependencies: dict[Any, Any] = {
         NodeInvocation(name=op.name, alias=stage.dagster_name): {
@@ -55,13 +57,13 @@ def job_of(topology: Topology) -> JobDefinition:
     return graph.to_job(
         config=_flat([stage.dagster_name for stage in topology.stages]),
         resource_defs={"penstock": RESOURCE},
-        executor_def=executor_of(topology.executor),
+        executor_def=executor_of(topology),
         metadata={
             "file": MetadataValue.path(str(topology.path)),
             "takes": ", ".join(topology.sources) or "what names it",
             "batch size": topology.batch_size,
             "on dead letters": topology.on_dead_letter,
-            "digest": topology.digest[:12],
+            **shape_of(topology),
         },
         tags={"penstock/pipeline": topology.name},
     )
@@ -69,13 +71,15 @@ def job_of(topology: Topology) -> JobDefinition:
 
 def broken_job(name: str, error: ConfigError) -> JobDefinition:
     """What stands in for a pipeline whose file can't be taken: visible, and it fails with the reason when launched."""
-    said = str(error)
+    said = clean_text(str(error))
 
     def compute(context: OpExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
         raise Failure(f"this pipeline can't be loaded:\n{said}", allow_retries=False)
         yield  # an op's compute function must be a generator
 
-    op = OpDefinition(compute, name=f"{name}__broken", description=said, ins={}, outs={}, config_schema=dict(CONFIG))
+    op = OpDefinition(
+        compute, name=f"{name}__broken__why", description=said, ins={}, outs={}, config_schema=dict(CONFIG)
+    )
     graph = GraphDefinition(
         name=name,
         description=f"BROKEN, and can't run until its file is mended:\n\n```\n{said}\n```",

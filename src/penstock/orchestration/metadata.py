@@ -13,6 +13,15 @@ from penstock.runner import Failure, StageReport
 _COLUMNS = ("document", "status", "reason", "message", "next step")
 _FAILURES = TableSchema(columns=[TableColumn(name, "string") for name in _COLUMNS])
 
+STAGES = "stages"
+
+
+def shape_of(topology: Topology) -> dict[str, MetadataValue[Any]]:
+    """By what a job is known to be of an older state of its pipeline: its stages with those they wait for, and the
+    digest of what they do."""
+    stages = "; ".join(f"{s.name} ← {', '.join(s.depends_on)}" if s.depends_on else s.name for s in topology.stages)
+    return {STAGES: MetadataValue.text(stages), "digest": MetadataValue.text(topology.digest[:12])}
+
 
 def stage_metadata(report: StageReport, batch: int | None = None) -> dict[str, Any]:
     """What a stage did, in numbers; its failures as a table, its notes as markdown."""

@@ -38,8 +38,8 @@ CONFIG: Mapping[str, Any] = {
     ),
     "retire": ConfigField(
         DagsterEnum("Retire", [EnumValue(word) for word in get_args(Retire)]),
-        default_value="no",
-        description="What the source no longer lists leaves index and graph: no; yes, up to a tenth; all of it.",
+        default_value="none",
+        description="What the source no longer lists leaves index and graph: none; some, up to a tenth; all.",
     ),
     "batch": ConfigField(
         int, is_required=False, description="Work on this batch of the ledger and list nothing (the sensor sets it)."

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster import Failure, OpExecutionContext
+from dagster import DagsterRun, Failure, OpExecutionContext
 
 from penstock.bootstrap import App
 from penstock.errors import PenstockError, StageFailed, Stopped, StorageFull, TransientError, UsageError
-from penstock.orchestration.metadata import headline, stage_metadata
+from penstock.orchestration.metadata import STAGES, headline, shape_of, stage_metadata
 from penstock.pipelines.topology import Stage, Topology
-from penstock.runner import OpenRun, RunRequest, StageReport
+from penstock.runner import OpenRun, RunReport, RunRequest, StageReport
 from penstock.runner.interrupts import held_interrupts
 
 LOG_EVERY_SECONDS = 5.0
@@ -41,8 +41,8 @@ def request_of(config: Mapping[str, Any]) -> RunRequest:
         config["request"],
         config["tenant"],
         config.get("batch"),
-        retire=config.get("retire", "no"),
-        full=config.get("full") or config.get("retire", "no") != "no",
+        retire=config.get("retire", "none"),
+        full=config.get("full") or config.get("retire", "none") != "none",
     )
 
 
@@ -67,6 +67,18 @@ def stages_of(topology: Topology, stage: Stage, steps: Collection[str] | None) -
     ]
 
 
+def is_end(topology: Topology, stage: Stage, steps: Collection[str] | None) -> bool:
+    """Whether no step of a run follows a stage. `steps` None: the run has all of them."""
+    return not any(steps is None or child.dagster_name in steps for child in topology.children(stage.name))
+
+
+def ahead_of(topology: Topology, stage: Stage, steps: Collection[str] | None, again: bool) -> list[str]:
+    """The stages that a run of these `steps` may still come to when an op is through; `again`: it is a re-execution,
+    whose ops run the other stages too."""
+    behind = {s.name for s in (*topology.ancestors(stage.name), *stages_of(topology, stage, steps if again else None))}
+    return [s.name for s in topology.stages if s.name not in behind and (again or not steps or s.dagster_name in steps)]
+
+
 def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Outcome:
     """Run a stage over the run's batch. SIGINT and SIGTERM wait for a moment between documents, then Dagster's own
     handler gets them: the run ends canceled, or failed where nobody had asked Dagster."""
@@ -75,12 +87,12 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
     problem: PenstockError | None = None
     outcome = Outcome()
     at = stage
+    again, steps = context.run.parent_run_id is not None, _steps(context.run)
     with held_interrupts() as stop:
         try:
             run = _open(context, app, topology, stop)
             outcome.batch, outcome.tenant = run.scope.batch, run.scope.tenant
-            steps = context.run.step_keys_to_execute if context.run.parent_run_id else None
-            for at in stages_of(topology, stage, steps):
+            for at in stages_of(topology, stage, steps if again else None):
                 report = app.runner.run_stage(run, at.name, _Progress(context), stop)
                 if at is stage or report.done or report.reused or report.failures:
                     outcome.passes.append((at, report))
@@ -99,15 +111,27 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
         return outcome
     assert run is not None
     own = next(report for at, report in outcome.passes if at is stage)
-    if not topology.children(stage.name) or (stage.gate is not None and not own.before):
-        closing = app.runner.finish_if_through(run, [own])
+    if is_end(topology, stage, steps) or (stage.gate is not None and not own.before):
+        closing = app.runner.finish_if_through(run, [own], ahead_of(topology, stage, steps, again))
         if closing is not None:
-            context.instance.add_run_tags(context.run_id, {OUTCOME: closing.outcome})
-            if closing.outcome == "failed":
-                outcome.failure = _failure(StageFailed(closing.error, next_step=closing.next_step), outcome)
+            _end(context, closing, outcome)
     if stop.received is not None:
         signal.raise_signal(stop.received)
     return outcome
+
+
+def _end(context: OpExecutionContext, closing: RunReport, outcome: Outcome) -> None:
+    """Say how the run ended, and what it leaves to others."""
+    context.instance.add_run_tags(context.run_id, {OUTCOME: closing.outcome})
+    if closing.outcome == "failed":
+        outcome.failure = _failure(StageFailed(closing.error, next_step=closing.next_step), outcome)
+    elif left := closing.statuses.get("pending"):
+        context.log.warning(f"documents due at stages that this run leaves out: {left}. Next: penstock retry")
+
+
+def _steps(run: DagsterRun) -> Collection[str] | None:
+    """The steps a run was narrowed down to; None: all."""
+    return run.step_keys_to_execute or run.resolved_op_selection
 
 
 def _tell(context: OpExecutionContext, run: OpenRun | None, outcome: Outcome, problem: PenstockError | None) -> None:
@@ -124,6 +148,8 @@ def _tell(context: OpExecutionContext, run: OpenRun | None, outcome: Outcome, pr
 
 def _open(context: OpExecutionContext, app: App, topology: Topology, stop: Callable[[], None]) -> OpenRun:
     first = app.ledger.runs.get(context.run_id) is None
+    if first:
+        _compare(context, topology)
     run = app.runner.open(
         topology,
         request_of(context.op_config),
@@ -135,6 +161,19 @@ def _open(context: OpExecutionContext, app: App, topology: Topology, stop: Calla
         tags = {OUTCOME: UNDER_WAY, "penstock/batch": str(run.scope.batch)}
         context.instance.add_run_tags(context.run_id, tags)
     return run
+
+
+def _compare(context: OpExecutionContext, topology: Topology) -> None:
+    """Compare a pipeline with what Dagster was shown of it when it made the run: it would run the stages of then, and
+    say that all went well. Raises UsageError where others are to be run, or in another order."""
+    shown = context.run.job_snapshot_id and context.instance.get_job_snapshot(context.run.job_snapshot_id).metadata
+    today = shape_of(topology)
+    if not shown or all(shown.get(key) == value for key, value in today.items()):
+        return
+    edited = f"{topology.path.name} was edited after this code location was loaded"
+    if shown.get(STAGES) != today[STAGES]:
+        raise UsageError(edited, next_step="reload the code location, then launch it again")
+    context.log.warning(f"{edited}: this run takes it as it is now")
 
 
 def _give_up(context: OpExecutionContext, app: App, error: PenstockError) -> None:

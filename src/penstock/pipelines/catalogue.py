@@ -88,6 +88,10 @@ class Catalogue(Protocol):
     @property
     def ledger_fields(self) -> Mapping[str, LedgerField]: ...
 
+    def query(self, source: str) -> type[BaseModel]:
+        """The model of what one of `sources` may be asked. Raises UsageError for one that can't be imported."""
+        ...
+
     def implementations(self, contract: str) -> Sequence[str]:
         """Registered names for a contract, sorted, none of them imported."""
         ...
@@ -109,6 +113,14 @@ class StaticCatalogue:
     classes: Mapping[tuple[str, str], type[Implementation]] = field(default_factory=dict)
     sources: Sequence[str] = ()
     ledger_fields: Mapping[str, LedgerField] = field(default_factory=dict)
+    queries: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+
+    def query(self, source: str) -> type[BaseModel]:
+        from penstock.errors import NotFound
+
+        if source not in self.queries:
+            raise NotFound(f"there is no telling what the source {source!r} may be asked")
+        return self.queries[source]
 
     def implementations(self, contract: str) -> Sequence[str]:
         return sorted(name for kind, name in self.classes if kind == contract)

@@ -85,6 +85,9 @@ def _entry(entries: Entries, index: int, item: dict[str, Any]) -> Entry | None:
     name = item.get("name")
     if isinstance(name, str) and (model is None or any(nearest(key, _SHAPING) for key in wrong)):
         entries.doubtful.add(name)
+    resume = item.get("resume_stage")
+    if kind is GateEntry and isinstance(resume, str) and resume not in entries.locs:
+        entries.file.note((*loc, "resume_stage"), f"there is no stage {resume!r}", suggest(resume, entries.locs))
     if model is None or entries.locs.get(model.name) != loc:
         return None
     return Entry(model.name, loc, model, frozenset(wrong))

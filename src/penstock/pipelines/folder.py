@@ -24,6 +24,11 @@ class PipelineSet:
     loaded: Mapping[str, Topology]
     broken: Mapping[Path, ConfigError]
 
+    def without(self, refused: Mapping[Path, ConfigError]) -> PipelineSet:
+        """As it is when these files are broken too."""
+        loaded = {name: topology for name, topology in self.loaded.items() if topology.path not in refused}
+        return PipelineSet(loaded, {**self.broken, **refused})
+
     def named(self, name: str) -> Topology:
         """Raises NotFound, which tells of a broken file that may have held it."""
         if name in self.loaded:

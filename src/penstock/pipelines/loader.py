@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from penstock.errors import ConfigError, Problem
+from penstock.errors import ConfigError, Problem, UsageError
 from penstock.pipelines.catalogue import Catalogue, Take
 from penstock.pipelines.entries import Entries, Entry, read_entries
 from penstock.pipelines.graph import ancestors_of, in_order
-from penstock.pipelines.models import GateEntry, PipelineFile, ScheduleEntry
-from penstock.pipelines.problems import suggest, validated
+from penstock.pipelines.models import Asked, GateEntry, PipelineFile, ScheduleEntry
+from penstock.pipelines.problems import of_validation, suggest, validated
 from penstock.pipelines.resolve import Parts, Resolver
 from penstock.pipelines.source import Loc, YamlFile, read
 from penstock.pipelines.topology import Executor, GateCondition, Schedule, Stage, Topology
@@ -42,6 +42,8 @@ def _check(file: YamlFile, path: Path, catalogue: Catalogue, resolver: Resolver)
     entries = read_entries(file, stages if isinstance(stages, list) else [])
     parts = {entry.name: resolver.resolve(entry) for entry in entries.found}
     inputs = _flow(entries, parts, catalogue)
+    if header and header.schedule and header.schedule.request:
+        _check_query(file, header.schedule.request, catalogue)
     if header is None or file.problems:
         return None
     found = {entry.name: entry for entry in entries.found}
@@ -59,6 +61,20 @@ def _check(file: YamlFile, path: Path, catalogue: Catalogue, resolver: Resolver)
         schedule=_schedule(header.schedule) if header.schedule else None,
         warnings=tuple(_warnings(file, header, catalogue)),
     )
+
+
+def _check_query(file: YamlFile, asked: Asked, catalogue: Catalogue) -> None:
+    """Note what the source of a schedule would refuse to be asked."""
+    if asked.source not in catalogue.sources:
+        return
+    loc: Loc = ("schedule", "request")
+    try:
+        model = catalogue.query(asked.source)
+        model.model_validate(asked.query)
+    except ValidationError as error:
+        file.problems += of_validation(file, error, (*loc, "query"), model)
+    except UsageError as error:
+        file.note((*loc, "source"), error.message, error.next_step)
 
 
 def _flow(entries: Entries, parts: Mapping[str, Parts], catalogue: Catalogue) -> dict[str, dict[str, str]]:
@@ -84,9 +100,7 @@ def _check_resume(
     gate: Entry, model: GateEntry, entries: Entries, ancestors: Mapping[str, set[str]], doubtful: set[str]
 ) -> None:
     target, loc = model.resume_stage, (*gate.loc, "resume_stage")
-    if target not in entries.locs:
-        entries.file.note(loc, f"there is no stage {target!r}", suggest(target, entries.locs))
-    elif (
+    if (
         target in ancestors
         and gate.name not in ancestors[target]
         and not doubtful & {gate.name, target, *ancestors[target]}
@@ -146,6 +160,9 @@ def _schedule(entry: ScheduleEntry) -> Schedule:
 
 def _warnings(file: YamlFile, header: PipelineFile, catalogue: Catalogue) -> Iterator[Problem]:
     named: dict[str, Loc] = {name: ("applicable_sources", i) for i, name in enumerate(header.applicable_sources)}
+    if header.schedule and not header.schedule.request:
+        fix = "as a mapping it says what to list: {cron: …, request: {source: files, query: {paths: […]}}}"
+        yield file.problem(("schedule",), "the schedule asks for nothing, so each start fails", fix, key=True)
     if header.schedule and header.schedule.request:
         named.setdefault(header.schedule.request.source, ("schedule", "request", "source"))
     for source, loc in named.items():

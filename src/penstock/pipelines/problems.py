@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from itertools import groupby
 from typing import Any, TypeVar, get_args
@@ -54,19 +56,42 @@ def suggest(name: str, names: Iterable[str], label: str = "one of") -> str:
 
 
 def validated(file: YamlFile, raw: dict[str, Any], base: Loc, model: type[M]) -> tuple[M | None, set[str]]:
-    """The model of a mapping at `base`, and the keys that had to be left out of it; notes what was wrong in the file.
+    """The model of a mapping at `base`, and the keys in which something was wrong, which the file then notes.
 
-    None where even without those keys there is no model: then something required is missing or wrong.
+    Of these keys as much is left out of the model as must be. None where even without them there is no model: then
+    something required is missing or wrong.
     """
     try:
         return model.model_validate(raw), set()
     except ValidationError as error:
         file.problems += of_validation(file, error, base, model)
-        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
-    try:
-        return model.model_validate({key: value for key, value in raw.items() if key not in wrong}), wrong
-    except ValidationError:
-        return None, wrong
+        places = [detail["loc"] for detail in error.errors(include_url=False) if detail["loc"]]
+    wrong = {str(place[0]) for place in places}
+    for less in (_pruned(raw, places), {key: value for key, value in raw.items() if key not in wrong}):
+        try:
+            return model.model_validate(less), wrong
+        except ValidationError:
+            continue
+    return None, wrong
+
+
+def _pruned(raw: dict[str, Any], places: Iterable[Loc]) -> dict[str, Any]:
+    """A copy without the innermost keys that lead to these places."""
+    pruned = deepcopy(raw)
+    for place in places:
+        here: dict[Any, Any] = pruned
+        depth = 0
+        while isinstance(inner := here.get(place[depth]), dict) and depth + 1 < len(place):
+            here, depth = inner, depth + 1
+        here.pop(place[depth], None)
+    return pruned
+
+
+def of_yaml(model: type[M], raw: object) -> M:
+    """The model of a value out of YAML, read as JSON: a strict model then takes a list for a tuple, and "3" or true for
+    no number. Raises ValidationError.
+    """
+    return model.model_validate_json(json.dumps(raw))
 
 
 def of_validation(file: YamlFile, error: ValidationError, base: Loc, model: type[BaseModel]) -> list[Problem]:

@@ -12,7 +12,7 @@ from penstock.pipelines.catalogue import Catalogue, Contract, LedgerField
 from penstock.pipelines.entries import Entry
 from penstock.pipelines.models import GATE, GateEntry, StageEntry
 from penstock.pipelines.policies import Policies
-from penstock.pipelines.problems import of_validation, suggest
+from penstock.pipelines.problems import of_validation, of_yaml, suggest
 from penstock.pipelines.source import Loc, YamlFile
 
 INLINE_POLICY = "inline"
@@ -111,7 +111,7 @@ class Resolver:
 
     def _validate(self, model: type[BaseModel], raw: object, where: Loc) -> BaseModel | None:
         try:
-            options = model.model_validate(raw)
+            options = of_yaml(model, raw)
             options.model_dump_json()  # digests are made of it: options that JSON can't hold are no use
         except ValidationError as error:
             self._file.problems += of_validation(self._file, error, where, model)

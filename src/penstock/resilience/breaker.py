@@ -72,6 +72,14 @@ class Breaker:
                 if self._state.current_state != self._closed:
                     self._opened_at = self._clock()
 
+    def passed(self) -> None:
+        """Something got through that was not admitted here: whatever was counted, the service is there."""
+        with self._lock:
+            if self._state.current_state != self._closed:
+                self._state.close()
+            elif self._state.fail_counter:
+                self._state.call(_succeed)
+
     def forget(self, trial: bool) -> None:
         """An admitted call that was not made after all, or was broken off from outside: it tells nothing."""
         with self._lock:

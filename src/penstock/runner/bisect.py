@@ -8,7 +8,8 @@ An item that fails alone by the service's fault is a suspect: it is poison only 
 suspects one after the other are answered by trying one item again that got through before, be it in an earlier batch:
 when that fails, the service is away, and nobody's document is to blame. As long as nobody has got through, three
 suspects mean that it is away; of a batch whose halves both fail they are looked for at its ends and in its middle.
-A service that says itself that it wants to be left alone is taken at its word.
+A service that wants to be left alone for a while is taken at its word; an item that it answers with 429 while others
+get through is a suspect like any other, but never poison: it is tried again some other time.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Bisection(Generic[Item, Output]):
             raise self._away(self._fault or error) from cause
         if isinstance(error, TransientError):
             self._fault = error
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited) and error.reason == "paused":
             raise self._away(error) from cause
         return error
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import orjson
 
-from penstock.errors import Fenced, InvalidOutput, PenstockError, StageFailed
+from penstock.errors import Fenced, InvalidOutput, PenstockError, StageFailed, TerminalError
 from penstock.ir import RawPayload, Request, StageContext
 from penstock.ir.codec import encode
 from penstock.ledger.batches import Batches
@@ -17,7 +17,7 @@ from penstock.ledger.intake import Intake
 from penstock.ledger.listing import Listing, Record, Route
 from penstock.ledger.submissions import Submission, Submissions
 from penstock.ledger.watermarks import Watermarks
-from penstock.resilience.classify import classify
+from penstock.resilience.classify import classify, describe
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Observer, StageReport
 from penstock.runner.session import Session
@@ -238,10 +238,10 @@ def _told(
     """The listing's payloads. What a source raises that is none of our errors is its bug: raises StageFailed."""
     try:
         yield from planned.implementation.execute(context, request, cursor)
-    except PenstockError:
+    except (PenstockError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as cause:
-        known = classify(cause)
+    except BaseException as cause:  # a SystemExit too: the process is not a source's to end
+        known = classify(cause) if isinstance(cause, Exception) else TerminalError(describe(cause), reason="unexpected")
         if known.reason != "unexpected":
             raise known from cause
         raise StageFailed(

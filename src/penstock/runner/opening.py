@@ -20,7 +20,7 @@ from penstock.runner.ingest import Ingest, Scope
 from penstock.runner.plan import Plan, PlannedStage, differences
 from penstock.runner.session import Session
 
-Retire = Literal["no", "yes", "all"]
+Retire = Literal["none", "some", "all"]
 
 REFETCH = 500
 """Failed documents that a re-execution reads again one by one; for more, list the source again (re-execute all)."""
@@ -43,7 +43,7 @@ class RunRequest:
     query: Mapping[str, Any] = field(default_factory=dict)
     tenant: str = "default"
     batch: int | None = None
-    retire: Retire = "no"
+    retire: Retire = "none"
     """What leaves index and graph when the listing is whole: nothing; what it gave before and no longer does, if that
     is no more than a tenth; all of that."""
     full: bool = False
@@ -61,7 +61,7 @@ class OpenRun:
     scope: Scope
     plan: Plan
     notes: tuple[str, ...] = ()
-    retire: Retire = "no"
+    retire: Retire = "none"
 
 
 def never() -> None:
@@ -94,7 +94,10 @@ class Opener:
             return self._reopen(plan, before, run_id, root_run_id, stop)
         batch = self._batch(plan, request)
         scope = _scope_of(batch)
-        notes = (*self._rebase(plan, scope), *self._join_lost(plan, batch))
+        if batch.kind == "retry":
+            self._refetch(plan, scope, stop)
+        lost = self._join_lost(plan, batch)
+        notes = (*self._rebase(plan, scope), *lost)
         self._record(plan, run_id, root_run_id, batch.id, notes)
         return OpenRun(run_id, scope, plan, notes, request.retire)
 
@@ -141,8 +144,8 @@ class Opener:
                 f"{skipped} of them are tried with the bytes that are kept: to read more than {REFETCH} again from "
                 "their source, re-execute all stages"
             )
-        self._rebase(plan, scope)
         notes += self._join_lost(plan, batch)
+        self._rebase(plan, scope)
         self._record(plan, run_id, root_run_id, scope.batch, tuple(notes))
         return OpenRun(run_id, replace(scope, again=True), plan, tuple(notes))
 
@@ -191,7 +194,12 @@ class Opener:
         ]
         for name, store in written.items():
             lost = self._ledger.stores.join_lost(
-                batch.id, tenant=batch.tenant, pipeline=batch.pipeline, stage=name, uuid=store
+                batch.id,
+                tenant=batch.tenant,
+                pipeline=batch.pipeline,
+                stage=name,
+                uuid=store,
+                fingerprint=plan.fingerprint,
             )
             if lost:
                 what = plan.stages[name].contract.name.removesuffix("Stage").lower()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from penstock.errors import StageFailed, UsageError
 from penstock.ir import StageContext
+from penstock.ledger.listing import Listing
 from penstock.ledger.retirement import Retirement
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import StageReport
@@ -14,28 +15,30 @@ MOST = 0.1
 """The part of a scope that may be retired without being told to retire all."""
 
 
-def forget_failures(retirement: Retirement, plan: Plan, scope: int, submission: int, report: StageReport) -> None:
+def forget_failures(retirement: Retirement, plan: Plan, tenant: str, listing: Listing, report: StageReport) -> None:
     """What never got into a store and is gone from its source is no failure any more. The listing must be whole."""
-    gone = retirement.forget_failures(scope, submission, [p.name for p in _sinks(plan)])
-    report.note(f"{gone:,} that had failed are retired: the source lists them no longer" if gone else "")
+    gone = retirement.forget_failures(tenant, listing.scope, listing.submission, [p.name for p in _sinks(plan)])
+    are = "is retired: the source lists it" if gone == 1 else "are retired: the source lists them"
+    report.note(f"{gone:,} that had failed {are} no longer" if gone else "")
 
 
 def retire(
-    retirement: Retirement, plan: Plan, scope: int, submission: int, report: StageReport, *, all_of_them: bool
+    retirement: Retirement, plan: Plan, tenant: str, listing: Listing, report: StageReport, *, all_of_them: bool
 ) -> None:
-    """Mark what the scope's listing `submission`, which must be whole, did not give.
+    """Mark what the scope's `listing`, which must be whole, did not give.
 
     Raises StageFailed (retire) when that is more than a tenth of the scope, unless `all_of_them`.
     """
-    gone, held = retirement.missing(scope, submission)
+    gone, held = retirement.missing(listing.scope, listing.submission)
     if gone > held * MOST and not all_of_them:
         raise StageFailed(
             f"{gone:,} of {held:,} documents are no longer listed, more than a tenth: none was retired",
             reason="retire",
             next_step="if that is right, run the same again with --retire --yes; if not, without --retire",
         )
-    marked = retirement.mark(scope, submission, [p.name for p in _sinks(plan)])
-    report.note(f"{marked:,} documents are retired: the source lists them no longer" if marked else "")
+    marked = retirement.mark(tenant, listing.scope, listing.submission, [p.name for p in _sinks(plan)])
+    are = "document is retired: the source lists it" if marked == 1 else "documents are retired: the source lists them"
+    report.note(f"{marked:,} {are} no longer" if marked else "")
 
 
 def let_go(retirement: Retirement, plan: Plan, tenant: str, stop: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from penstock.errors import PenstockError, StageFailed
 from penstock.ledger.ledger import Ledger
@@ -145,14 +145,17 @@ class Runner:
                 next_step="look after the artifact store (PENSTOCK_ARTIFACTS_URL), then run the same again",
             )
 
-    def finish_if_through(self, run: OpenRun, stages: list[StageReport]) -> RunReport | None:
+    def finish_if_through(self, run: OpenRun, stages: list[StageReport], ahead: Sequence[str] = ()) -> RunReport | None:
         """`finish`, for a caller who can't know whether these were the run's last stages.
 
-        None while documents of the batch are still on their way, or when another stage of the run has closed it.
+        None while documents of the batch are due, or somebody is at them, at one of the stages `ahead`, which the run
+        may still come to; or when another stage of the run has closed it.
         """
-        self._ledger.work.settle(run.scope.batch, list(run.plan.stages))
-        open_still = self._ledger.batches.batch(run.scope.batch).status == "started"
-        if not open_still or self._ledger.reports.statuses(run.scope.batch).get("pending"):
+        batch, work = run.scope.batch, self._ledger.work
+        if self._ledger.batches.batch(batch).status != "started" or work.busy(batch, ahead):
+            return None
+        due = (claim for name in ahead for claim in work.candidates(batch, run.plan.key(name)))
+        if any(claim.job_status != "waiting" for claim in due):
             return None
         return self.finish(run, stages)
 
@@ -213,8 +216,8 @@ class Runner:
         def retiring(listing: Listing) -> None:
             complete = self._ledger.watermarks.complete(listing.submission)
             if complete:
-                forget_failures(self._ledger.retirement, run.plan, listing.scope, listing.submission, report)
-            if run.retire == "no":
+                forget_failures(self._ledger.retirement, run.plan, run.scope.tenant, listing, report)
+            if run.retire == "none":
                 return
             if not complete:
                 raise StageFailed(
@@ -225,8 +228,8 @@ class Runner:
             retire(
                 self._ledger.retirement,
                 run.plan,
-                listing.scope,
-                listing.submission,
+                run.scope.tenant,
+                listing,
                 report,
                 all_of_them=run.retire == "all",
             )

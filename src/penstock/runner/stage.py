@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -28,7 +29,8 @@ from penstock.ir.codec import encode
 from penstock.ledger.outputs import Outputs
 from penstock.ledger.work import Claim, Done, Failed, StageKey, Stored, Work, next_group
 from penstock.pipelines.catalogue import type_name
-from penstock.resilience.classify import describe
+from penstock.resilience.breaker import Breaker
+from penstock.resilience.classify import classify, describe
 from penstock.resilience.guard import Guard
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
 from penstock.runner.ingest import INLINE_BYTES, WAIT_SECONDS, Scope
@@ -219,11 +221,17 @@ class StageLoop:
         self._settle(tasks, search.outcomes, held)
 
     def _caller(self) -> Callable[[Sequence[Task]], list[Done]]:
-        """What calls the stage for some tasks, under its guard. For the tasks of one group."""
+        """What calls the stage for some tasks, under its guard. For the tasks of one group.
+
+        The breaker hears of what is tried for the first time, not of the search for poison in it, whose failures prove
+        nothing; what gets through in that search proves that the service is there.
+        """
         guard, many = self._planned.guard, self._planned.contract.arity == "many"
+        plain = guard and _without_breaker(guard)
+        searching = False
 
         def call(part: Sequence[Task]) -> list[Done]:
-            nonlocal guard
+            nonlocal searching
             self._stop()
             if part[0].item is None:  # it got through before, and made room since
                 self._inputs.read(part)
@@ -232,12 +240,13 @@ class StageLoop:
             pairs = [(t.context, t.item) for t in part]
             execute = partial(self._execute, pairs) if many else partial(self._execute, *pairs[0])
             attempts = 1
-            if guard is None:
+            if guard is None or plain is None:
                 outputs = execute()
             else:
-                # the breaker hears of a group, not of the search for poison in it, whose failures prove nothing
-                through, guard = guard, _without_breaker(guard) if many else guard
-                outputs, attempts = through.call(execute)
+                first, searching = not searching, True  # until it has got through
+                with _heard(guard.breaker, first):
+                    outputs, attempts = plain.call(execute)
+                searching = many
             if not many:
                 outputs = [outputs]
             if len(outputs) != len(part):
@@ -249,7 +258,9 @@ class StageLoop:
     def _execute(self, *arguments: Any) -> Any:
         try:
             return self._planned.implementation.execute(*arguments)
-        except SystemExit as leave:  # this process is not a stage's to end
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as leave:  # this process is not a stage's to end
             raise TerminalError(describe(leave), reason="unexpected") from leave
 
     def _settle(
@@ -269,7 +280,8 @@ class StageLoop:
                     self._refused(task, outcome, held)
                     done, failed = [], []
                     continue
-                failed.append(failure(task, outcome.error, outcome.cause))
+                later = isinstance(outcome.error, RateLimited)  # it may be the rate, whatever got through beside it
+                failed.append(failure(task, outcome.error, outcome.cause, terminal=not later))
             elif outcome is None and away is not None and not _untried(away.error):
                 failed.append(failure(task, away.error, away, terminal=False))
         self._commit(done, failed, held)
@@ -279,10 +291,11 @@ class StageLoop:
         if isinstance(result.error, StorageFull):
             raise result.error from result.cause
         if self._work.still_held(self._key.name, [task.claim]):
+            place = getattr(self._planned.implementation, "place", "the store")
             raise StageFailed(
-                f"the store holds a newer generation of {task.claim.source_id} than this ledger knows",
+                f"{place} holds a newer generation of {task.claim.source_id} than this ledger knows: another wrote it",
                 reason="store-newer",
-                next_step="the store belongs to another ledger: name another one, or remove its file, then run again",
+                next_step=f"move {place} away with its -wal and -shm, or set PENSTOCK_INDEX_PATH; then: penstock retry",
             )
         held.pop(task.claim.job_id, None)
         self._report.fenced += 1
@@ -340,6 +353,28 @@ class StageLoop:
 def _untried(error: TransientError) -> bool:
     """It says that nobody was asked."""
     return isinstance(error, CircuitOpen) or (isinstance(error, RateLimited) and error.reason == "paused")
+
+
+@contextmanager
+def _heard(breaker: Breaker | None, first: bool) -> Iterator[None]:
+    """A call that a breaker, if there is one, lets through and hears of; of one that is not the first only good."""
+    if breaker is None:
+        yield
+        return
+    trial = breaker.admit() if first else False
+    try:
+        yield
+    except Exception as error:
+        if first:
+            breaker.record(classify(error), trial)
+        raise
+    except BaseException:
+        breaker.forget(trial)
+        raise
+    if first:
+        breaker.record(None, trial)
+    else:
+        breaker.passed()
 
 
 def _without_breaker(guard: Guard) -> Guard:

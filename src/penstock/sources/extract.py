@@ -11,7 +11,7 @@ from penstock.sources.identify import NO_RECORDS, Identity, identify_json, ident
 from penstock.sources.packed import Damaged, Member, Readable, gunzipped, members
 from penstock.sources.records import split_json, split_lines
 from penstock.sources.records_xml import split_xml
-from penstock.sources.sniff import FAULTS, HEAD, KNOWN, Look, look
+from penstock.sources.sniff import HEAD, KNOWN, Look, look
 from penstock.sources.window import Slice
 
 CHUNK = 1 << 20
@@ -47,15 +47,19 @@ class _Stream:
         self._readable = reopen()
         self.damage: Damaged | None = None
         self.first = self._read(size)
-        self.short = len(self.first) < size or self.damage is not None
+        self.short = len(self.first) < size
         """Whether the first piece is all there is."""
 
     def _read(self, size: int) -> bytes:
+        """The next bytes; fewer than `size` only where the end has been seen, or the damage."""
+        parts, left = [], size
         try:
-            return self._readable.read(size)
+            while left and not self.damage and (part := self._readable.read(left)):
+                parts.append(part)
+                left -= len(part)
         except Damaged as damage:
             self.damage = damage
-            return b""
+        return b"".join(parts)
 
     def pieces(self) -> Iterator[bytes]:
         yield self.first
@@ -66,7 +70,7 @@ class _Stream:
         """Everything; None when that is more than the limit."""
         if self.short:
             return self.first if len(self.first) <= limit else None
-        self._readable = self._reopen()
+        self._readable, self.damage = self._reopen(), None
         parts, size = [], 0
         while chunk := self._read(CHUNK):
             parts.append(chunk)
@@ -138,7 +142,7 @@ class Extractor:
             return
         for found in chain(known, records):
             yield found
-        if stream.damage and found.kind not in FAULTS:
+        if stream.damage and found.kind != "truncated":
             end = (found.offset or 0) + len(found.content)
             yield Found(stream.damage.kind, offset=end, number=found.number + 1, note=str(stream.damage))
 
@@ -157,11 +161,15 @@ class Extractor:
 
     def _record(self, piece: Slice, seen: Look, number: int) -> Found:
         if piece.fault:
-            note = self._too_large if piece.fault == "too-large" else f"at byte {piece.start}: {_FAULTS[piece.fault]}"
-            return Found(piece.fault, "", piece.content, seen.media_type, piece.start, number, note=note)
-        identity = _identify_element(piece.content) if seen.split == "xml" else identify_json(piece.content)
+            identity = Identity(piece.fault, note=_FAULTS.get(piece.fault, self._too_large))
+        elif seen.split == "xml":
+            identity = _identify_element(piece.content)
+        else:
+            identity = identify_json(piece.content)
         kind = "json" if identity is NO_RECORDS else identity.kind
-        return Found(kind, identity.source_id, piece.content, seen.media_type, piece.start, number, note=identity.note)
+        place = f"line {piece.line}" if piece.line else f"record {number + 1}, at byte {piece.start}"
+        note = f"{place}: {identity.note}" if identity.note else ""
+        return Found(kind, identity.source_id, piece.content, seen.media_type, piece.start, number, note=note)
 
     @property
     def _too_large(self) -> str:

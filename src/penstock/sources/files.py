@@ -106,8 +106,10 @@ class Files:
             with open(place.path, "rb") as file:
                 for found in self._extractor.extract(file, os.path.basename(place.path), status.st_size):
                     yield _payload(place, version, found)
-        except FileNotFoundError:  # gone since its folder was read
-            return
+        except FileNotFoundError:
+            if os.path.islink(place.path):
+                yield _payload(place, version, _unreadable("a link to nothing", found))
+            # else it is gone since its folder was read
         except OSError as error:
             yield _payload(place, version, _unreadable(error.strerror or str(error), found))
 

@@ -36,7 +36,8 @@ def _load_slowly(content: bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
-        where = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        where = f"{error.msg} at {line}column {error.colno}"
         raise BadInput(f"not JSON: {where}", reason="truncated" if ended else "malformed") from None
     except RecursionError:
         raise BadInput("the JSON is nested too deeply") from None

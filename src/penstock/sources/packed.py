@@ -9,6 +9,8 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -23,12 +25,16 @@ MAX_DIRECTORY = 64 << 20
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, OSError, ValueError, struct.error)
 """What the standard library raises for packed data that is broken, encrypted or packed in a way it doesn't know."""
 _PIECE = 1 << 16
+_ZIP_PIECE = 1 << 12
+"""Bytes asked of a zip member at a time: no more are lost before those that can't be unpacked."""
 _QUOTED = str.maketrans({"%": "%25", "!": "%21", "#": "%23"})
 """What parts a member's name from others in a key, where it is in the name itself."""
 
 
 class Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At least one byte and at most `size`; none at the end."""
+        ...
 
 
 class Damaged(Exception):
@@ -74,38 +80,72 @@ class _Gunzip:
         self._file = file
         self._inflate = zlib.decompressobj(wbits=31)
         self._packed = b""
-        self._error: Exception | None = None
+        self._error: zlib.error | None = None
 
     def read(self, size: int, /) -> bytes:
-        parts: list[bytes] = []
-        left = size
-        while left and self._error is None and self._fed():
-            try:
-                part = self._inflate.decompress(self._packed, left)
-            except zlib.error as error:
-                self._error = error
-                break
-            self._packed = self._inflate.unconsumed_tail or self._inflate.unused_data
-            parts.append(part)
-            left -= len(part)
-        if not parts and self._error is not None:
-            raise self._error
-        return b"".join(parts)
+        part = b""
+        while not part and self._fed():
+            part = self._inflated(size)
+        return part
+
+    def _inflated(self, size: int) -> bytes:
+        """What the packed bytes at hand give; where they break, what is before that."""
+        before = self._inflate.copy()
+        try:
+            part = self._inflate.decompress(self._packed, size)
+        except zlib.error as error:  # which throws away what was inflated in the same call
+            self._error = error
+            parts = []
+            with suppress(zlib.error):
+                for at in range(len(self._packed)):
+                    parts.append(before.decompress(self._packed[at : at + 1]))
+            return b"".join(parts)
+        self._packed = self._inflate.unconsumed_tail or self._inflate.unused_data
+        return part
 
     def _fed(self) -> bool:
-        """Have packed bytes at hand, and the decompressor of the member that they belong to."""
-        self._packed = self._packed or self._file.read(_PIECE)
-        if self._inflate.eof:
+        """Have packed bytes at hand, and the decompressor of the member that they belong to; False at a proper end."""
+        if self._error:
+            raise self._error
+        while True:
+            self._packed = self._packed or self._file.read(_PIECE)
+            if not self._inflate.eof:
+                if not self._packed:
+                    raise EOFError
+                return True
+            if not self._packed:
+                return False
             self._packed = self._packed.lstrip(b"\0")
             if self._packed:
                 self._inflate = zlib.decompressobj(wbits=31)
-        elif not self._packed:
-            self._error = EOFError()
-        return bool(self._packed)
 
 
 def gunzipped(file: BinaryIO, size: int) -> Readable:
     return Unpacked(_Gunzip(file), size)
+
+
+class _Summed:
+    """A member of a zip archive, that gives all there is before it says that this is not what was packed.
+
+    Its checksum is not left to zipfile, which throws away what it read last where that is another.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        unsummed = copy(info)
+        del unsummed.CRC
+        self._stream = archive.open(unsummed)
+        self._info = info
+        self._sum = self._size = 0
+
+    def read(self, size: int, /) -> bytes:
+        part = self._stream.read(min(size, _ZIP_PIECE))
+        self._sum = zlib.crc32(part, self._sum)
+        self._size += len(part)
+        if part or self._sum == self._info.CRC:
+            return part
+        if self._size < self._info.file_size:
+            raise EOFError
+        raise zipfile.BadZipFile("its checksum is another")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +165,7 @@ class Member:
         if self.info.flag_bits & 1:
             raise Damaged("the archive is encrypted", "encrypted")
         try:
-            return Unpacked(self.archive.open(self.info), self.info.compress_size)
+            return Unpacked(_Summed(self.archive, self.info), self.info.compress_size)
         except _BROKEN as error:
             raise _damage(error) from error
 

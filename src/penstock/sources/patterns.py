@@ -46,6 +46,13 @@ def _step(folder: str, step: str, rest: list[str], hidden: bool) -> list[_Left]:
             if step == "**":
                 return [(folder, rest), *((e.path, [step, *rest]) for e in seen if e.is_dir(follow_symlinks=False))]
             same = re.compile(translate(step)).match
-            return [(e.path, rest) for e in seen if same(e.name) and (e.is_dir() or (e.is_file() and not rest))]
+            return [
+                (e.path, rest) for e in seen if same(e.name) and (os.path.isdir(e.path) or (not rest and _is_listed(e)))
+            ]
     except OSError:
         return [(folder, [])]
+
+
+def _is_listed(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to nothing, which its reader is to tell of."""
+    return os.path.isfile(entry.path) or (entry.is_symlink() and not os.path.exists(entry.path))

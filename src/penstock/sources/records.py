@@ -82,14 +82,17 @@ class _JsonScan:
             self._level = 0
         elif self._depth == 1 and _LIST_KEY.search(self._window.before(at)):
             self._level, self._gap = 2, at + 1
+            self._window.keep = at + 1 if self._lists_records else self._window.keep
         self._depth += 1
 
     def _closed(self, at: int) -> Iterator[Slice]:
         self._depth -= 1
         window, after = self._window, at + 1
         if self._level and self._depth < self._level:
+            if self._lists_records:
+                yield from self._separators(at, nested=True)
+                window.keep = None
             self._level, self._gap = 0, None
-            window.keep = None if self._lists_records else window.keep
         if self._depth == 0 and not self._lists_records:
             yield window.cut(self._top, after)
         if self._depth <= 0:
@@ -134,7 +137,7 @@ class _JsonScan:
 def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
     """JSON Lines: each line that is not blank, without its line end."""
     window = Window(chunks, limit)
-    line = 0
+    line, number = 0, 1
     while True:
         end = window.bytes.find(b"\n", window.at)
         if end < 0:
@@ -145,8 +148,9 @@ def split_lines(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
         stop = window.start + end
         piece = window.cut(line, stop)
         if piece.fault or piece.content.strip():
-            yield Slice(line, piece.content.rstrip(b"\r"), fault=piece.fault)
+            yield Slice(line, piece.content.rstrip(b"\r"), fault=piece.fault, line=number)
         if end >= len(window.bytes):
             return
         window.at = end + 1
         window.keep = line = stop + 1
+        number += 1

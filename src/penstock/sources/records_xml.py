@@ -15,7 +15,7 @@ _RECORDS = rb"PubmedArticle|PubmedBookArticle|article"
 _MARK = re.compile(rb"<!--|<!\[CDATA\[|<\?|<(" + _RECORDS + rb")(?=[\s/>])|</(" + _RECORDS + rb")\s*>")
 _UNTIL = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
 _ROOT = re.compile(rb"<!--|<\?|<([A-Za-z_][\w:.-]*)[\s/>]")
-_AFTER_ROOT = re.compile(rb"\s*>(?:\s|<!--.*?-->|<\?.*?\?>)*\Z", re.DOTALL)
+_AFTER_ROOT = re.compile(rb"(?:\s++|<!--.*?-->|<\?.*?\?>)*+\Z", re.DOTALL)
 
 
 def split_xml(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
@@ -47,8 +47,12 @@ def split_xml(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
                     yield window.cut(opened[0], at, nested=True, fault="malformed")
                 opened, found, window.keep = (at, name), True, at
             elif opened and closed == opened[1]:
-                yield window.cut(opened[0], window.start + window.at, nested=True)
-                opened, window.keep = None, None
+                yield window.cut(opened[0], window.position, nested=True)
+                opened, window.keep = None, window.position
+            elif closed and not opened:
+                begun = at if window.keep is None else window.keep
+                yield window.cut(begun, window.position, nested=True, fault="malformed")
+                found, window.keep = True, window.position
             elif not closed:
                 until = _UNTIL[mark.group()]
             continue
@@ -57,10 +61,15 @@ def split_xml(chunks: Iterable[bytes], limit: int) -> Iterator[Slice]:
             break
     if opened:
         yield window.cut(opened[0], window.end, nested=True, fault="truncated")
-    elif found and not _ends_with(window.bytes, root):
-        yield Slice(window.start, window.bytes, True, "truncated")
+    elif found:
+        yield from _after_records(window, root)
 
 
-def _ends_with(tail: bytes, root: bytes) -> bool:
-    at = tail.rfind(b"</" + root)
-    return at >= 0 and _AFTER_ROOT.match(tail, at + 2 + len(root)) is not None
+def _after_records(window: Window, root: bytes) -> Iterator[Slice]:
+    """What is wrong with the end of a file whose last record has ended."""
+    rest = window.start if window.keep is None else window.keep
+    end = re.compile(rb"</%b\s*>" % re.escape(root)).search(window.bytes, rest - window.start)
+    if not end:
+        yield window.cut(rest, window.end, nested=True, fault="truncated")
+    elif not _AFTER_ROOT.match(window.bytes, end.end()):
+        yield window.cut(window.start + end.end(), window.end, nested=True, fault="malformed")

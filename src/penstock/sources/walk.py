@@ -29,6 +29,13 @@ def parts(path: str) -> Parts:
     return Path(path).parts
 
 
+def real(path: str) -> str:
+    """The real path, which a link to nothing has of its own: where it lies."""
+    if os.path.lexists(path) and not os.path.exists(path):
+        return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return os.path.realpath(path)
+
+
 def named(path: str) -> str:
     """What a file is called: its path, as text that every store holds and that is no other file's.
 
@@ -60,7 +67,7 @@ def roots(given: Sequence[str], skip: Set[str] = frozenset()) -> list[str]:
     """
     found: set[str] = set()
     for path in given:
-        wanted = {real for match in _meant(path) if not _within(real := os.path.realpath(match), skip)}
+        wanted = {place for match in _meant(path) if not _within(place := real(match), skip)}
         if not wanted:
             raise UsageError(
                 f"{path!r} is where Penstock keeps its own files",
@@ -94,7 +101,7 @@ def _within(path: str, folders: Set[str]) -> bool:
 
 def _is_met(path: str, folders: Set[str]) -> bool:
     """Whether the walk of one of the folders comes by this path."""
-    if not (os.path.isfile(path) or os.path.isdir(path)):
+    if not (os.path.isfile(path) or os.path.isdir(path) or os.path.islink(path)):
         return False
     name, below = Path(path).name, Path(path).parent
     while name and not name.startswith("."):
@@ -108,7 +115,7 @@ def walk(root: str, after: Parts | None = None, skip: Set[str] = frozenset()) ->
     """The files of a root (a real path) in order of their paths' parts, from `after` on (that one included).
 
     Passed over: what is in `skip`, hidden names, what is no regular file, links to folders and to files outside the
-    root, and links to files that the walk comes by anyway.
+    root, and links to files that the walk comes by anyway. A link to nothing is a place, which can't be read.
     """
     if not os.path.isdir(root):
         yield Place(root, root)
@@ -123,7 +130,7 @@ def walk(root: str, after: Parts | None = None, skip: Set[str] = frozenset()) ->
         if after is not None and (here := parts(path)) < after[: len(here)]:
             continue
         if not is_folder:
-            yield Place(path, os.path.realpath(path) if os.path.islink(path) else path)
+            yield Place(path, real(path) if os.path.islink(path) else path)
             continue
         try:
             stack.append(iter(_entries(path, root, skip)))
@@ -134,7 +141,7 @@ def walk(root: str, after: Parts | None = None, skip: Set[str] = frozenset()) ->
 def _entries(folder: str, root: str, skip: Set[str]) -> list[tuple[str, bool]]:
     with os.scandir(folder) as entries:
         listed = [
-            (entry.name, entry.path, entry.is_dir())
+            (entry.name, entry.path, entry.is_dir(follow_symlinks=False))
             for entry in entries
             if not entry.name.startswith(".") and entry.path not in skip and _is_wanted(entry, root, skip)
         ]
@@ -149,4 +156,4 @@ def _is_wanted(entry: os.DirEntry[str], root: str, skip: Set[str]) -> bool:
         inside = target.startswith(os.path.join(root, "")) and not _within(target, skip)
         return inside and not _is_met(target, {root}) and stat.S_ISREG(os.stat(target).st_mode)
     except OSError:
-        return False
+        return True

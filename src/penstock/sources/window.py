@@ -16,13 +16,15 @@ class Slice:
     """`content` is the file's bytes from `start` on. `nested`: it lies in a list of records, so it is not all there is.
 
     `fault` is "" for a whole record; "truncated" when the file ends inside it; "malformed" for bytes that belong to
-    no record; "too-large" when it is longer than the limit and nothing of it is kept.
+    no record; "too-large" when it is longer than the limit and nothing of it is kept. `line`: which line of the file
+    it is, from 1; 0 where it need not be one.
     """
 
     start: int
     content: bytes
     nested: bool = False
     fault: str = ""
+    line: int = 0
 
 
 class Window:

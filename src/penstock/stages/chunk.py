@@ -34,7 +34,7 @@ class ChunkOptions(BaseModel):
     `min_size`: a section shorter than this is packed together with the one after it (default: an eighth of `size`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     size: int = Field(default=200, ge=1, le=100_000)
     overlap: int = Field(default=0, ge=0)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from penstock.errors import InvalidOutput
 from penstock.ir import Chunk, Document, StageContext
-from penstock.stages.haystack_component import ComponentOptions, construct, find_component
+from penstock.stages.haystack_component import ComponentOptions, construct, find_component, options_of
 from penstock.stages.spans import chunks_at
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _REFUSED = {
 class SplitterOptions(BaseModel):
     """DocumentSplitter's own parameters; lengths in units of `split_by`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     split_by: Literal["word", "passage", "page", "period", "line"] = "word"
     split_length: int = Field(default=200, ge=1)
@@ -80,7 +80,7 @@ def adapt(path: str) -> type[Implementation]:
         version = "1"
         contract = "ChunkStage"
         needs: tuple[str, ...] = ()
-        Options = ComponentOptions
+        Options = options_of(path)
 
         def __init__(self, options: ComponentOptions) -> None:
             self._splitter = construct(path, options)

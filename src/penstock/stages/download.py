@@ -41,7 +41,7 @@ class Artifacts(Protocol):
 class DownloadOptions(BaseModel):
     """`max_mb`: a larger file is refused, as soon as that many MiB of it have come."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     max_mb: float = Field(default=100, gt=0, le=1024)
 

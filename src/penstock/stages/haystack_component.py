@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -37,6 +40,22 @@ class ComponentOptions(BaseModel):
         return {name: _resolve(name, value) for name, value in self.__pydantic_extra__.items()}
 
 
+def options_of(path: str) -> type[ComponentOptions]:
+    """The options of the component at `path`: refused where it can't be made of them, or takes or gives no documents.
+
+    Where they name secrets the component is not made: these may be missing where a file is only checked.
+    """
+
+    class CheckedOptions(ComponentOptions):
+        @model_validator(mode="after")
+        def _makes_one(self) -> Self:
+            if not any(is_secret(value) for value in self.__pydantic_extra__.values()):
+                _make(path, self)
+            return self
+
+    return CheckedOptions
+
+
 def is_secret(value: object) -> bool:
     return isinstance(value, dict) and value.get("type") == "env_var" and "env_vars" in value
 
@@ -58,16 +77,46 @@ def find_component(path: str) -> type[Any]:
 
 
 def construct(path: str, options: ComponentOptions) -> Any:
-    """The component, warmed up. Raises UsageError when it refuses its parameters."""
+    """The component, warmed up. Raises UsageError when it refuses its parameters, or takes or gives no documents."""
+    component = _make(path, options)
+    if callable(warm_up := getattr(component, "warm_up", None)):
+        with _told(path):
+            warm_up()
+    return component
+
+
+def _make(path: str, options: ComponentOptions) -> Any:
     kind = find_component(path)
     parameters = options.parameters()
-    try:
+    with _told(path):
         component = kind(**parameters)
-        if callable(warm_up := getattr(component, "warm_up", None)):
-            warm_up()
-    except (TypeError, ValueError, ImportError, LookupError, OSError) as error:
-        raise UsageError(f"{path} can't be made with these options: {error}") from error
+    if problem := _misfit(component):
+        raise UsageError(f"{path} {problem}", next_step="name a component that takes documents and gives documents")
     return component
+
+
+def _misfit(component: Any) -> str:
+    """Why documents can't be sent through a component, one by one; "" where they can.
+
+    Haystack's own say so in their sockets.
+    """
+    try:
+        inspect.signature(component.run).bind(documents=[])
+    except TypeError as error:
+        return f"can't be run on documents alone: {error}"
+    taken, given = getattr(component, "__haystack_input__", None), getattr(component, "__haystack_output__", None)
+    if taken is not None and (socket := taken.get("documents")) is not None and socket.is_variadic:
+        return "joins the documents of many"
+    return "" if given is None or given.get("documents") is not None else "gives no documents"
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """What a component says against its parameters, as a UsageError."""
+    try:
+        yield
+    except (TypeError, ValueError, ImportError, LookupError, OSError) as error:
+        raise UsageError(f"{path} can't be made with these options: {error}", next_step="correct them") from error
 
 
 def _resolve(name: str, value: Any) -> Any:

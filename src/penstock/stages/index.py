@@ -58,6 +58,11 @@ class SqliteIndexer:
     def store_id(self) -> str:
         return self._index.store_id()
 
+    @property
+    def place(self) -> str:
+        """The file, for messages."""
+        return str(self._index.path)
+
     def execute(self, items: Sequence[tuple[StageContext, Indexable]]) -> list[IndexReceipt]:
         receipts = self._index.replace([_indexed(ctx, item) for ctx, item in items])
         return [

@@ -84,6 +84,13 @@ class EntryPointCatalogue:
             raise NotFound(f"there is no source {name!r}", next_step=suggest(name, self.sources))
         return self._doors[SOURCES].load(name)
 
+    def query(self, source: str) -> type[BaseModel]:
+        """The model of what a source may be asked. Raises NotFound or UsageError as `load` does."""
+        model = getattr(self.source(source), "Query", None)
+        if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+            raise UsageError(f"the source {source!r} lacks `Query`, a pydantic model", next_step="mend the class")
+        return model
+
     def build(
         self, contract: str, name: str, options: BaseModel | None, services: Mapping[str, object]
     ) -> Implementation:

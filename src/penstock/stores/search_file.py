@@ -16,6 +16,7 @@ import sqlite_vec
 
 from penstock.errors import PenstockError, StorageFull, StoreBusy, UsageError
 from penstock.stores import search_schema
+from penstock.stores.search_generations import Generations
 
 _READ_AND_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 _READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -26,7 +27,10 @@ _inherited: list[apsw.Connection] = []
 
 
 class SearchFile:
-    """One connection a thread and process, opened on first use, reopened when the file was deleted or replaced.
+    """One connection a thread and process, opened on first use, reopened when the file was deleted or replaced, or
+    when another generation of the index took its place.
+
+    With `building` it is to the generation that is being built now, if one is, for as long as it is.
 
     Where nothing may be written, as on a read-only disk, the file can still be read; see `_frozen`.
 
@@ -34,10 +38,17 @@ class SearchFile:
     does. Only apsw may open the file: two SQLite libraries on one file in one process drop each other's locks.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = 30.0) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, busy_seconds: float = 30.0, building: bool = False) -> None:
+        self._generations = Generations(path)
+        self._built = self._generations.next if building else None
         self._busy_seconds = busy_seconds
         self._local = threading.local()
+
+    @property
+    def path(self) -> Path:
+        """The file that is used now. Raises UsageError for a pointer that names none."""
+        built = self._built
+        return built if built is not None and built == self._generations.next else self._generations.current
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -85,47 +96,33 @@ class SearchFile:
         return connection
 
     def _connection(self) -> apsw.Connection:
-        connection = self._current()
+        connection, path = self._current(), self.path
         if connection is not None:
-            if self._identity(self._local.frozen) == self._local.identity:
+            if _identity(path, self._local.frozen) == self._local.identity:
                 return connection
             # SQLite sees that its file is gone, and leaves the WAL of that name to the file's successor.
             connection.close()
             self._local.__dict__.clear()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         frozen = False
         try:
-            connection = self._open(str(self.path), _READ_AND_WRITE)
+            connection = self._open(path, str(path), _READ_AND_WRITE)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
-            frozen = self._frozen()
+            frozen = _frozen(path)
             if not frozen:
                 raise
-            connection = self._open(f"{self.path.absolute().as_uri()}?immutable=1", _READ_ONLY)
+            connection = self._open(path, f"{path.absolute().as_uri()}?immutable=1", _READ_ONLY)
         self._local.connection, self._local.pid, self._local.frozen = connection, os.getpid(), frozen
-        self._local.identity = self._identity(frozen)
-        return connection
+        self._local.identity = _identity(path, frozen)
+        return connection if path == self.path else self._connection()
 
-    def _frozen(self) -> bool:
-        """Whether the file is whole without a WAL. Then it is read as one that never changes, for SQLite can't make
-        the WAL's shared memory in a folder that it may not write to; when it does change it is opened again."""
-        wal = self.path.with_name(f"{self.path.name}-wal")
-        return self.path.is_file() and not (wal.is_file() and wal.stat().st_size)
-
-    def _identity(self, frozen: bool) -> tuple[int, ...] | None:
-        """Tells the file from another of its name, and a `frozen` one from what it is after a change."""
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino, *((found.st_mtime_ns, found.st_size) if frozen else ())
-
-    def _open(self, name: str, flags: int) -> apsw.Connection:
+    def _open(self, path: Path, name: str, flags: int) -> apsw.Connection:
         connection = apsw.Connection(name, flags)
         try:
             connection.enable_load_extension(True)
             connection.load_extension(sqlite_vec.loadable_path())
             connection.enable_load_extension(False)
-            self._prepare(connection)
+            self._prepare(connection, path)
             connection.set_busy_timeout(int(self._busy_seconds * 1000))
             connection.pragma("synchronous", "full")
             connection.pragma("cache_size", -16_000)
@@ -138,7 +135,7 @@ class SearchFile:
             raise
         return connection
 
-    def _prepare(self, connection: apsw.Connection) -> None:
+    def _prepare(self, connection: apsw.Connection, path: Path) -> None:
         """Several processes may make the file at once: who is not the first looks again soon whether it is made.
 
         A long wait for the lock instead can starve beside the first one's writes, and the switch to WAL waits for none.
@@ -147,7 +144,7 @@ class SearchFile:
         connection.set_busy_timeout(20)
         while True:
             try:
-                return search_schema.prepare(connection, self.path)
+                return search_schema.prepare(connection, path)
             except apsw.BusyError:
                 if time.monotonic() > give_up:
                     raise
@@ -208,3 +205,19 @@ class SearchFile:
 
     def _free(self) -> int:
         return shutil.disk_usage(self.path.parent).free
+
+
+def _frozen(path: Path) -> bool:
+    """Whether the file is whole without a WAL. Then it is read as one that never changes, for SQLite can't make the
+    WAL's shared memory in a folder that it may not write to; when it does change it is opened again."""
+    wal = path.with_name(f"{path.name}-wal")
+    return path.is_file() and not (wal.is_file() and wal.stat().st_size)
+
+
+def _identity(path: Path, frozen: bool) -> tuple[int, ...] | None:
+    """Tells the file from another, of its name or not, and a `frozen` one from what it is after a change."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, *((found.st_mtime_ns, found.st_size) if frozen else ())

@@ -43,21 +43,31 @@ class SqliteSearchIndex:
     Safe for many processes and threads on one local disk (not NFS). The file is made when first used; one that was
     deleted meanwhile is made anew, with another `store_id`. Every method may raise StoreBusy (locked too long),
     StorageFull, and UsageError (not an index, damaged, another schema version) with what to do.
+
+    `building`: what is written goes to the generation that is being built, if one is; see `search_generations`.
     """
 
-    def __init__(self, path: Path | str, *, busy_seconds: float = 30.0) -> None:
-        self.path = Path(path)
-        self._file = SearchFile(self.path, busy_seconds=busy_seconds)
+    def __init__(self, path: Path | str, *, busy_seconds: float = 30.0, building: bool = False) -> None:
+        self._file = SearchFile(Path(path), busy_seconds=busy_seconds, building=building)
+        self._searched = SqliteSearchIndex(path, busy_seconds=busy_seconds) if building else None
         self._vectors = VectorSearch()
+
+    @property
+    def path(self) -> Path:
+        """The file that is used now: another generation's than before once that has taken its place."""
+        return self._file.path
 
     @property
     def exists(self) -> bool:
         """Whether there is a file already; asking doesn't make one."""
-        return self.path.is_file() and self.path.stat().st_size > 0
+        path = self.path
+        return path.is_file() and path.stat().st_size > 0
 
     def close(self) -> None:
         """Close this thread's connection; the next call opens another."""
         self._file.close()
+        if self._searched is not None:
+            self._searched.close()
 
     def snapshot(self) -> AbstractContextManager[apsw.Connection]:
         """Reads inside see one state of the index, and row numbers hold."""
@@ -90,7 +100,13 @@ class SqliteSearchIndex:
             return sum(remove(db, tenant, doc_id) for doc_id in doc_ids)
 
     def retire(self, documents: Iterable[tuple[str, str, int, int]]) -> int:
-        """Take (tenant, doc id, generation, token)s out, unless newer ones are held; how many were there."""
+        """Take (tenant, doc id, generation, token)s out, unless newer ones are held; how many were there.
+
+        While another generation is being built, out of the one that is searched too: what is retired is found no more.
+        """
+        documents = list(documents)
+        if self._searched is not None and self._searched.path != self.path:
+            self._searched.retire(documents)
         with self._file.writing() as db:
             return sum(
                 remove(db, tenant, doc_id, order=(generation, token)) for tenant, doc_id, generation, token in documents
@@ -240,6 +256,14 @@ class SqliteSearchIndex:
                 (tenant,),
             ).get
             return Counts(*row)
+
+    def documents(self) -> set[tuple[str, str]]:
+        """Each document that is searchable, as (tenant, doc id)."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT t.name, d.doc_id FROM documents d JOIN tenants t ON t.number = d.tenant WHERE live"
+            )
+            return {(tenant, doc_id) for tenant, doc_id in rows}
 
     def chunk_ids(self, tenant: str) -> set[str]:
         with self._file.reading() as db:

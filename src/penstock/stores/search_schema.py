@@ -106,3 +106,7 @@ def _is_index(connection: apsw.Connection, path: Path) -> bool:
 def rebuild(path: Path) -> str:
     """What helps when an index can't be used as it is: nothing in it is only there."""
     return f"delete {path} (with -wal and -shm beside it); the next run builds it anew"
+
+
+OTHER_MODEL = "penstock index rebuild builds it anew with another model (one half built: penstock index discard first)"
+"""What changes an index's model; what is there stays searchable meanwhile."""

@@ -162,7 +162,7 @@ def _agree_on_space(db: apsw.Connection, part: Sequence[Prepared], path: Path) -
                 f"{path} holds vectors of {held.model} ({held.dimension} dimensions); vectors of {given.model}"
                 f" ({given.dimension}) can't be mixed with them",
                 reason="other-vectors",
-                next_step=f"go back to {held.model}, or {search_schema.rebuild(path)}",
+                next_step=f"go back to {held.model}; {search_schema.OTHER_MODEL}",
             )
 
 

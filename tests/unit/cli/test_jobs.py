@@ -92,6 +92,17 @@ def test_retry_tries_a_dead_letter_again_as_a_new_round(penstock: Penstock, note
     assert ", round 2" in penstock("jobs", "--status", "dead").out
 
 
+def test_retry_takes_a_dead_file_as_it_is_now(penstock: Penstock, notes: Path) -> None:
+    penstock("run", "auto", "notes")
+    (notes / "c.json").write_text('{"a": "mended"}\n')
+    said = penstock("retry", "--json").json
+    assert "truncated" not in {
+        failure["reason"] for stage in said[0]["report"]["stages"] for failure in stage["failures"]
+    }
+    (notes / "c.json").write_text("")
+    assert penstock("retry", "--json").json[0]["report"]["stages"][1]["failures"][0]["reason"] == "empty"
+
+
 def test_retry_may_leave_it_to_dagster(penstock: Penstock, notes: Path) -> None:
     penstock("run", "auto", "notes")
     said = penstock("retry", "c.json", "--submit", "--json")

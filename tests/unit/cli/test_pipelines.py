@@ -61,6 +61,40 @@ def test_check_takes_files_of_anywhere(folder: Path) -> None:
     assert said["problems"][0]["line"] == 1
 
 
+@pytest.mark.parametrize(
+    ("executor", "said"),
+    [
+        ("k8s", "auto.yaml:1:11: executor 'k8s' needs the package dagster-k8s, which is not installed\n"
+         "    fix: pip install dagster-k8s\n"),
+        ("{multiprocess: {max_concurent: 2}}", "auto.yaml:1:27: executor 'multiprocess' has no option 'max_concurent'\n"
+         "    fix: did you mean 'max_concurrent'?\n"),
+    ],
+)  # fmt: skip
+def test_check_and_list_refuse_the_executor_that_dagster_refuses(folder: Path, executor: str, said: str) -> None:
+    auto = folder / "pipelines/auto.yaml"
+    auto.write_text(f"executor: {executor}\n{auto.read_text()}")
+    for arguments in ((), ("pipelines/auto.yaml",)):
+        result = run("check", *arguments)
+        assert result.exit_code == 2
+        assert f"pipelines/{said}" in result.output
+        assert "ok" not in result.output
+    assert "auto.yaml is broken: 1 problem" in run("list").output
+
+
+def test_an_executor_that_dagster_takes_passes(folder: Path) -> None:
+    auto = folder / "pipelines/auto.yaml"
+    auto.write_text(f"executor: {{multiprocess: {{max_concurrent: 2}}}}\n{auto.read_text()}")
+    assert run("check").exit_code == 0
+
+
+def test_a_schedule_that_asks_for_nothing_is_warned_of(folder: Path) -> None:
+    auto = folder / "pipelines/auto.yaml"
+    auto.write_text(f'schedule: "@daily"\n{auto.read_text()}')
+    result = run("check")
+    assert result.exit_code == 0
+    assert "auto.yaml:1:1: warning: the schedule asks for nothing, so each start fails\n    fix: " in result.output
+
+
 def test_check_of_a_broken_policy_file_fails(folder: Path) -> None:
     (folder / "resilience.yaml").write_text("policies: {default: {max_attempts: no}}")
     result = run("check", "pipelines/auto.yaml")

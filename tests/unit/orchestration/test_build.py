@@ -51,6 +51,32 @@ def test_a_broken_file_does_not_hide_a_good_pipeline_of_that_name(project: Proje
     assert names(project.definitions()) == {"small", "small__broken"}
 
 
+def test_a_broken_file_stands_as_a_job_whatever_its_name(project: Project) -> None:
+    project.pipeline(SMALL)
+    files = (
+        "my draft",
+        "small.old",
+        "type",
+        "1é",
+        "é",
+        "my-draft",
+        "my_draft",
+        "a" * 200,
+        "submitted_batches",
+        "\udcff",
+    )
+    for name in files:
+        project.pipeline("oops: [", name)
+    definitions = project.definitions()
+    Definitions.validate_loadable(definitions)
+    assert names(definitions) == {
+        *("small", "my_draft", "my_draft__broken", "my_draft__broken__broken", "small_old", "type__broken", "1"),
+        *("broken", "broken__broken", "a" * 60, "submitted_batches"),
+    }
+    for job in definitions.jobs or []:
+        str(job.description).encode()
+
+
 def test_an_executor_that_is_not_installed_breaks_only_its_own_pipeline(project: Project) -> None:
     project.pipeline(SMALL)
     project.pipeline(SMALL.replace("name: small", "name: wide\nexecutor: k8s"), "wide")

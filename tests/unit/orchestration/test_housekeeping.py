@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from dagster import DagsterRunStatus, job, op
+from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus, job, op
 
 from penstock.bootstrap import App
 from penstock.orchestration import housekeeping
@@ -123,6 +123,23 @@ def test_a_run_between_two_processes_is_left_alone_until_it_has_been_silent_for_
     keep_house(app, project.instance)
     assert status(project, run_id) is DagsterRunStatus.FAILURE
     assert app.ledger.batches.batch(batch).status == "queued"
+
+
+@pytest.mark.parametrize(("stepped", "ends"), [(False, DagsterRunStatus.FAILURE), (True, DagsterRunStatus.STARTED)])
+def test_a_run_that_is_gone_before_its_first_step_is_not_waited_for_long(
+    stepped: bool, ends: DagsterRunStatus, project: Project, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run_of(project)
+    run = project.instance.get_run_by_id(run_id)
+    assert run is not None
+    project.instance.report_engine_event("started", run)
+    if stepped:
+        began = DagsterEvent(DagsterEventType.STEP_START.value, "small", step_key="ingest")
+        project.instance.report_dagster_event(began, run_id)
+    assert keep_house(app, project.instance) == []
+    monkeypatch.setattr(housekeeping, "BEGINNING_SECONDS", 0)
+    keep_house(app, project.instance)
+    assert status(project, run_id) is ends
 
 
 def test_the_second_process_of_a_run_is_known_as_the_one_at_work(project: Project, app: App) -> None:

@@ -8,10 +8,10 @@ import pytest
 from dagster import JobDefinition
 
 from penstock.bootstrap import App
-from penstock.errors import UsageError
+from penstock.errors import ConfigError
 from penstock.orchestration.executors import executor_of
 from penstock.orchestration.jobs import job_of
-from penstock.pipelines.topology import Executor, Topology
+from penstock.pipelines.topology import Topology
 
 from .conftest import SMALL, Project
 
@@ -84,19 +84,32 @@ def test_ops_say_what_the_yaml_says_of_them(project: Project, app: App) -> None:
 def test_the_executor_is_the_yamls(project: Project, app: App) -> None:
     project.pipeline(SMALL + "executor: {multiprocess: {max_concurrent: 2}}\n")
     assert job_of(app.pipelines.named("small")).executor_def.name == "multiprocess"
-    assert executor_of(Executor()).name == "in_process"
 
 
 @pytest.mark.parametrize(
-    ("executor", "message"),
+    ("executor", "place", "message", "fix"),
     [
-        (Executor("k8s"), "needs the package dagster-k8s"),
-        (Executor("docker"), "needs the package dagster-docker"),
-        (Executor("multiprocess", {"max_concurent": 2}), "max_concurent"),
+        ("k8s", (8, 11), "executor 'k8s' needs the package dagster-k8s, which is not installed", "pip install dagster-k8s"),
+        ("{docker: {}}", (8, 20), "executor 'docker' needs the package dagster-docker, which is not installed",
+         "pip install dagster-docker"),
+        ("{multiprocess: {max_concurent: 2}}", (8, 27), "executor 'multiprocess' has no option 'max_concurent'",
+         "did you mean 'max_concurrent'?"),
+        ("{multiprocess: {retries: {enabld: {}}}}", (8, 37), "executor 'multiprocess' has no option 'retries:enabld'",
+         "did you mean 'enabled'?"),
     ],
-)
-def test_an_executor_that_cannot_be_had_is_one_line(executor: Executor, message: str) -> None:
-    with pytest.raises(UsageError, match=message) as caught:
-        executor_of(executor)
-    assert "\n" not in caught.value.message
-    assert caught.value.next_step
+)  # fmt: skip
+def test_an_executor_that_cannot_be_had_is_told_where_it_is_named(
+    project: Project, app: App, executor: str, place: tuple[int, int], message: str, fix: str
+) -> None:
+    project.pipeline(SMALL + f"executor: {executor}\n")
+    with pytest.raises(ConfigError) as caught:
+        executor_of(app.pipelines.named("small"))
+    [problem] = caught.value.problems
+    assert ((problem.line, problem.column), problem.message, problem.fix) == (place, message, fix)
+
+
+def test_an_executors_option_of_the_wrong_kind_is_told_at_its_value(project: Project, app: App) -> None:
+    project.pipeline(SMALL + "executor: {multiprocess: {max_concurrent: two}}\n")
+    with pytest.raises(ConfigError, match='Value "two"') as caught:
+        executor_of(app.pipelines.named("small"))
+    assert caught.value.problems[0].column == 43

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dagster import AssetCheckKey, AssetKey, DagsterEventType, ExecuteInProcessResult, TableMetadataValue
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterRunStatus,
+    ExecuteInProcessResult,
+    TableMetadataValue,
+)
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run
 
@@ -40,7 +48,11 @@ def metadata(result: ExecuteInProcessResult, op: str) -> dict[str, Any]:
 
 def failure_line(result: ExecuteInProcessResult) -> str:
     [event] = [e for e in result.all_events if e.is_step_failure]
-    data = event.step_failure_data.user_failure_data
+    return line_of(event)
+
+
+def line_of(failed: DagsterEvent) -> str:
+    data = failed.step_failure_data.user_failure_data
     assert data is not None
     assert data.description is not None
     return data.description
@@ -254,6 +266,53 @@ def test_a_signal_waits_for_a_quiet_moment_and_gives_leases_back(
     assert len(calls) == 4, f"{done} were called before the signal was answered"
 
 
+def said_in(project: Project, run_id: str) -> list[str]:
+    """What a run logged, line by line."""
+    return [r.event_log_entry.user_message for r in project.instance.get_records_for_run(run_id).records]
+
+
+def launched_then(project: Project, edit: Callable[[], object]) -> str:
+    """What Dagster does with a run whose pipeline is edited, and not reloaded, before it is launched; its id."""
+    config = {"request": {"paths": [str(project.docs)]}}
+    shown = project.definitions().get_job_def("small")
+    plan = create_execution_plan(shown, config)
+    steps = plan.step_keys_to_execute
+    edit()
+    run = project.instance.create_run_for_job(
+        shown, execution_plan=create_execution_plan(shown, config, step_keys_to_execute=steps), run_config=config
+    )
+    execute_run(InMemoryJob(project.definitions().get_job_def("small")), run, project.instance)
+    return run.run_id
+
+
+def test_a_run_of_stages_that_are_others_on_disk_now_is_refused_in_one_line(project: Project, app: App) -> None:
+    project.pipeline(SMALL)
+    project.document("a.md")
+    run_id = launched_then(project, lambda: project.pipeline(TWO_LEAVES))
+    run = project.instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.status is DagsterRunStatus.FAILURE
+    assert run.tags["penstock/outcome"] == "failed"
+    [failed] = project.instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records
+    assert line_of(failed.event_log_entry.get_dagster_event()) == (
+        "small.yaml was edited after this code location was loaded. "
+        "Next: reload the code location, then launch it again"
+    )
+    assert app.ledger.runs.get(run_id) is None
+
+
+def test_a_run_whose_options_are_others_on_disk_now_takes_those_and_says_so(project: Project) -> None:
+    project.pipeline(SMALL)
+    project.document("a.md")
+    run_id = launched_then(project, lambda: project.pipeline(SMALL.replace("use: witness", "use: sentences")))
+    run = project.instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.tags["penstock/outcome"] == "complete"
+    edited = "small.yaml was edited after this code location was loaded: this run takes it as it is now"
+    assert edited in said_in(project, run_id)
+    assert project.calls() == []
+
+
 def re_execute(project: Project, first: ExecuteInProcessResult, steps: list[str] | None = None) -> str:
     """What Dagster does to re-execute a run, all of it or only some steps; the outcome."""
     job = project.definitions().get_job_def("small")
@@ -316,9 +375,49 @@ def test_a_re_execution_says_what_changed_since(project: Project) -> None:
     first = project.run()
     project.pipeline(SMALL.replace("use: witness", "use: sentences, with: {size: 40}"))
     assert re_execute(project, first, ["chunk"]) == "complete"
-    noted = [
-        str(record.event_log_entry.user_message)
-        for run in project.instance.get_runs(limit=1)
-        for record in project.instance.get_records_for_run(run.run_id).records
-    ]
+    [run] = project.instance.get_runs(limit=1)
+    noted = said_in(project, run.run_id)
     assert "changed since: chunk: implementation witness → sentences" in noted
+
+
+def test_a_re_execution_of_a_step_in_the_middle_closes_its_run(project: Project, app: App) -> None:
+    project.pipeline(TWO_LEAVES)
+    project.document("a.md")
+    first = project.run()
+    assert re_execute(project, first, ["parse"]) == "complete"
+    assert app.ledger.batches.batch(1).status == "complete"
+
+
+def test_a_re_execution_of_both_leaves_is_closed_by_the_last_of_them(
+    project: Project, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.pipeline(TWO_LEAVES)
+    project.document("a.md")
+    with monkeypatch.context() as patched:
+
+        def refuse(self: object, *args: object) -> Any:
+            raise BadInput("not this one")
+
+        patched.setattr(NoEmbedder, "execute", refuse)
+        first = project.run()
+    assert re_execute(project, first, ["embed", "extract"]) == "complete"
+    assert app.ledger.reports.statuses(1) == {"done": 1}
+
+
+def test_a_run_of_a_selection_of_ops_is_closed_as_it_stands_and_says_what_is_left(project: Project, app: App) -> None:
+    project.pipeline(SMALL)
+    project.document("a.md")
+    result = (
+        project.definitions()
+        .get_job_def("small")
+        .execute_in_process(
+            run_config={"request": {"paths": [str(project.docs)]}},
+            instance=project.instance,
+            op_selection=["ingest", "parse"],
+        )
+    )
+    assert result.success
+    assert project.outcome(result) == "partial"
+    assert app.ledger.batches.batch(1).status == "partial"
+    left = "documents due at stages that this run leaves out: 1. Next: penstock retry"
+    assert left in said_in(project, result.run_id)

@@ -17,6 +17,7 @@ from penstock.pipelines.loader import load_pipeline
 from penstock.pipelines.policies import load_policies
 from penstock.pipelines.topology import Topology
 from penstock.resilience.policy import Policy
+from penstock.sources.files import FilesQuery
 from penstock.stages import contracts
 
 
@@ -25,6 +26,8 @@ class Options(BaseModel):
 
 
 class Sized(Options):
+    model_config = ConfigDict(strict=True)
+
     size: int = Field(200, ge=1)
     overlap: int = 0
     mode: str | int = "words"
@@ -82,7 +85,7 @@ def catalogue() -> StaticCatalogue:
     classes["EmbedStage", "endpoint"] = implementation("EmbedStage", "endpoint", Endpoint)
     classes["ExtractStage", "hostile"] = implementation("ExtractStage", "hostile", Hostile)
     sources = ("files", "openalex", "clinicaltrials")
-    return Given({c.name: c for c in CONTRACTS}, classes, sources, contracts.LEDGER_FIELDS)
+    return Given({c.name: c for c in CONTRACTS}, classes, sources, contracts.LEDGER_FIELDS, {"files": FilesQuery})
 
 
 @pytest.fixture(scope="session")

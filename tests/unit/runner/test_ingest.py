@@ -250,3 +250,30 @@ def test_the_next_run_writes_again_what_a_store_that_was_lost_held(bench: Bench,
 def test_a_document_is_called_the_same_everywhere() -> None:
     assert document_id("t", "files", "a") == document_id("t", "files", "a")
     assert len({document_id(*parts) for parts in (("t", "f", "a"), ("t", "fa", ""), ("tf", "", "a"))}) == 3
+
+
+def test_what_a_broken_listing_leaves_is_found_by_who_asks(bench: Bench, world: World) -> None:
+    world.payloads = Breaking([payload("a", "x")], ServiceUnavailable("away"))
+    with pytest.raises(ServiceUnavailable):
+        bench.run()
+    find = bench.ledger.submissions.broken_off
+    (batch,) = find("default", ["tiny"])
+    assert find("default", ["another"]) == find("other", ["tiny"]) == []
+    world.payloads = [payload("a", "x"), payload("b", "y")]
+    assert bench.run(batch=batch.id).statuses == {"done": 2}
+    assert find("default", ["tiny"]) == []
+
+
+def test_a_slice_is_let_go_when_the_run_that_lists_is_given_up(bench: Bench, world: World) -> None:
+    first = sliced(bench, 2)
+    submission = bench.ledger.submissions.get(1)
+    world.payloads = [payload(str(n), f"text {n}") for n in range(2)]
+    runner = bench.open_runner()
+    listing = bench.ledger.submissions.lease_listing(1, runner.session.runner)
+    assert listing is not None
+    run = runner.open(bench.topology, RunRequest("given", batch=first))
+    runner._ingest.take(run.plan, run.plan.stages["ingest"], run.scope, "given", world.payloads)
+    filling, _ = bench.ledger.submissions.filling(submission, first)
+    assert bench.ledger.batches.batch(filling.id).status == "filling"
+    bench.ledger.batches.requeue(first, note="died", attempts=0)
+    assert bench.ledger.batches.batch(filling.id).status == "queued"

@@ -18,6 +18,7 @@ def test_two_pipelines_that_write_the_same_documents_are_told_apart_by_who_came_
     assert bench.run().outcome == "complete"
     before = {name: (generation, token) for name, (generation, token, _) in world.held.items()}
     bench.yaml = PIPELINE.replace("name: tiny", "name: tiny-v2")
+    world.store = "a third"
     assert bench.run().outcome == "complete"
     assert set(before) == {"0", "1", "2"}
     assert all(world.held[name][:2] > standing for name, standing in before.items())

@@ -11,7 +11,6 @@ import pytest
 from penstock.errors import (
     BadInput,
     PenstockError,
-    RateLimited,
     ServiceUnavailable,
     StageFailed,
     Stopped,
@@ -354,11 +353,16 @@ def test_inputs_held_at_a_time_are_bounded_in_bytes(
 
 
 def test_an_error_carries_the_report_of_its_stage(bench: Bench, ten: World) -> None:
-    ten.fault = at("parse", "text 0", RateLimited("429"))
+
+    def away(stage: str, texts: list[str]) -> None:
+        if stage == "parse":
+            raise ServiceUnavailable("503")
+
+    ten.fault = away
     runner = bench.open_runner()
     run = runner.open(bench.topology, RunRequest("given"))
     runner.run_stage(run, "ingest")
     with pytest.raises(StageFailed) as failed:
         runner.run_stage(run, "parse")
     error: PenstockError = failed.value
-    assert error.report.failed == 1  # type: ignore[attr-defined]
+    assert error.report.failed == 3  # type: ignore[attr-defined]

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,49 @@ class TestFaults:
         (tmp_path / "s.jsonl").write_text("\n".join(lines))
         assert names(tmp_path) == ["NCT00000001", "s.jsonl#1", "NCT00000003"]
 
+    def test_what_is_no_record_costs_no_record_and_is_told_wherever_it_stands(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text(f'{{"studies": [{json.dumps(study(1))}, 7, null, "x"], "totalCount": 1}}')
+        (tmp_path / "b.json").write_text(f'["x", {json.dumps(study(2))}]')
+        (tmp_path / "c.json").write_text(json.dumps(study(3)) + " trailing")
+        (tmp_path / "d.json").write_text(json.dumps([study(4)]) + "]")
+        (tmp_path / "e.jsonl").write_text(json.dumps(study(5)) + "\ntrailing")
+        assert [(below(tmp_path, p.source_id), p.kind) for p in listed(tmp_path)] == [
+            ("NCT00000001", "clinicaltrials-study"),
+            ("a.json#1", "malformed"),
+            ("b.json#0", "malformed"),
+            ("NCT00000002", "clinicaltrials-study"),
+            ("NCT00000003", "clinicaltrials-study"),
+            ("c.json#1", "malformed"),
+            ("NCT00000004", "clinicaltrials-study"),
+            ("d.json#1", "malformed"),
+            ("NCT00000005", "clinicaltrials-study"),
+            ("e.jsonl#1", "malformed"),
+        ]
+
+    def test_what_is_wrong_with_a_record_is_told_by_its_place_in_the_file(self, tmp_path: Path) -> None:
+        good = json.dumps(study(1))
+        (tmp_path / "a.jsonl").write_text(f"{good}\n\n{good}\n{{broken}}\n{good}\n" + '{"a": ')
+        (tmp_path / "b.json").write_text(f'[{good},\n{{"a": 1,\n "b": ?}}, what, {{}}, {{"a')
+        (tmp_path / "c.json").write_text('{"a": 1,\n "b": ?}')
+        assert [p.note for p in listed(tmp_path) if p.note] == [
+            "line 4: not JSON: Expecting property name enclosed in double quotes at column 2",
+            "line 6: not JSON: Expecting value at column 7",
+            f"record 2, at byte {len(good) + 3}: not JSON: Expecting value at line 2, column 7",
+            f"record 3, at byte {len(good) + 20}: these bytes belong to no whole record",
+            f"record 5, at byte {len(good) + 32}: the file ends before this record does",
+            "not JSON: Expecting value at line 2, column 7",
+        ]
+
+    def test_a_link_to_nothing_is_told_until_there_is_something(self, tmp_path: Path) -> None:
+        link = tmp_path / "link.md"
+        link.symlink_to(tmp_path / ".later.md")
+        for given in (tmp_path, tmp_path / "*"):
+            [before] = listed(given)
+            assert (before.source_id, before.kind, before.note) == (str(link), "unreadable", "a link to nothing")
+        assert (again(before), listed(tmp_path)[0].origin.key) == (b"", before.origin.key)
+        (tmp_path / ".later.md").write_text("words")
+        assert [payload.kind for payload in listed(tmp_path)] == ["markdown"]
+
     def test_what_is_too_large_is_told_and_never_read_whole(self, tmp_path: Path) -> None:
         (tmp_path / "big.txt").write_bytes(b"x" * 3_000_000)
         (tmp_path / "many.json").write_text(json.dumps([study(1), study(2, x="x" * 5000), study(3)]))
@@ -331,6 +376,88 @@ class TestPacked:
         assert kinds["clinicaltrials-study"] > 40
         assert found[-1].kind == "truncated"
         assert kinds.total() == kinds["clinicaltrials-study"] + 1
+
+    @pytest.mark.parametrize("size", [300, 3000, 300_000, (1 << 20) - 1, 1 << 20, 3_000_000])
+    def test_a_text_whose_gzip_ends_too_early_is_no_document_and_keeps_what_there_is(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        text = os.urandom(size).hex().encode()[:size]
+        packed = gzip.compress(text)
+        for cut in (len(packed) // 2, len(packed) - 8, len(packed) - 4, len(packed) - 1):
+            (tmp_path / "note.md.gz").write_bytes(packed[:cut])
+            [payload] = listed(tmp_path)
+            assert (payload.kind, payload.note) == ("truncated", "the packed data ends too early")
+            assert text.startswith(payload.content)
+            assert len(payload.content) > size // 3
+            assert cut < len(packed) - 8 or payload.content == text
+
+    @pytest.mark.parametrize("size", [300, 300_000])
+    def test_a_text_whose_gzip_has_another_checksum_is_no_document_and_keeps_all(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        text = os.urandom(size).hex().encode()
+        packed = bytearray(gzip.compress(text))
+        packed[-6] ^= 1
+        (tmp_path / "note.md.gz").write_bytes(packed)
+        [payload] = listed(tmp_path)
+        assert (payload.kind, payload.content) == ("malformed", text)
+
+    def test_the_last_of_several_gzip_members_counts_too(self, tmp_path: Path) -> None:
+        one, two = gzip.compress(b"# Words\n"), gzip.compress(b"more words\n")
+        for name, packed in {
+            "a.md.gz": one + two,
+            "b.md.gz": one + two[:-5],
+            "c.md.gz": one + two[:5],
+            "d.md.gz": one + b"\0" * 100_000 + two,
+            "e.md.gz": one + b"\0" * 100_000,
+            "f.md.gz": one + two + b"junk",
+        }.items():
+            (tmp_path / name).write_bytes(packed)
+        assert [(below(tmp_path, p.origin.uri), p.kind, p.content) for p in listed(tmp_path)] == [
+            ("a.md.gz", "markdown", b"# Words\nmore words\n"),
+            ("b.md.gz", "truncated", b"# Words\nmore words\n"),
+            ("c.md.gz", "truncated", b"# Words\n"),
+            ("d.md.gz", "markdown", b"# Words\nmore words\n"),
+            ("e.md.gz", "markdown", b"# Words\n"),
+            ("f.md.gz", "malformed", b"# Words\nmore words\n"),
+        ]
+
+    def test_records_before_the_damage_are_good_whatever_ends_them(self, tmp_path: Path) -> None:
+        for name, content in {
+            "a.jsonl": "\n".join(json.dumps(study(n)) for n in range(3)),
+            "b.jsonl": json.dumps(study(1)) + "\n{]\n",
+            "c.json": json.dumps([study(1), study(2)]),
+            "d.xml": "<s><PubmedArticle><PMID>1</PMID></PubmedArticle><PubmedArticle><PMID>2</PMID></PubmedArticle></s>",
+        }.items():
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.encode())[:-4])
+        kinds: dict[str, list[str]] = {}
+        for payload in listed(tmp_path):
+            kinds.setdefault(Path(payload.origin.uri).name[0], []).append(payload.kind)
+            assert payload.kind != "truncated" or payload.note == "the packed data ends too early"
+        assert kinds == {
+            "a": ["clinicaltrials-study"] * 3 + ["truncated"],
+            "b": ["clinicaltrials-study", "malformed", "truncated"],
+            "c": ["clinicaltrials-study"] * 2 + ["truncated"],
+            "d": ["pubmed-article"] * 2 + ["truncated"],
+        }
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_a_member_that_is_not_what_was_packed_keeps_what_there_is(self, tmp_path: Path, method: int) -> None:
+        text = b"".join(b"Sentence %d.\n" % n for n in range(300))
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+            archive.writestr("note.md", text)
+            archive.writestr("whole.md", "# Words")
+        content = (tmp_path / "a.zip").read_bytes()
+        crc = struct.pack("<L", zlib.crc32(text))
+        (tmp_path / "a.zip").write_bytes(content.replace(crc, b"\1\2\3\4"))
+        size = struct.pack("<L", len(text))
+        (tmp_path / "b.zip").write_bytes(content.replace(crc, b"\1\2\3\4").replace(size, struct.pack("<L", 9000)))
+        assert [(p.origin.member, p.kind, p.content[: len(text)]) for p in listed(tmp_path)] == [
+            ("note.md", "malformed", text),
+            ("whole.md", "markdown", b"# Words"),
+            ("note.md", "truncated", text),
+            ("whole.md", "markdown", b"# Words"),
+        ]
 
     def test_a_zip_file_gives_each_of_its_files(self, tmp_path: Path) -> None:
         path = tmp_path / "all.zip"

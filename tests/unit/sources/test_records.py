@@ -81,6 +81,23 @@ class TestJson:
         ]
         assert split(split_json, b'{"a": 1} trailing', size)[-1] == Slice(8, b" trailing", False, "malformed")
 
+    @pytest.mark.parametrize("opening", [b"[", b'{"studies": [', b'{"results": [{"z": 1}], "studies": ['])
+    def test_what_ends_a_list_and_is_no_record_is_kept(self, opening: bytes, size: int) -> None:
+        closing = b"]}" if opening.startswith(b"{") else b"]"
+        found = split(split_json, opening + b'{"a": 1}, 7, null, "x"' + closing, size)
+        assert found[-1] == Slice(len(opening) + 8, b', 7, null, "x"', True, "malformed")
+        assert [piece.content for piece in found if not piece.fault][-1] == b'{"a": 1}'
+        blank = b" \n" * 400
+        quiet = split(split_json, opening + blank + b'{"a": 1},' + blank + b"null" + blank + closing, size)
+        assert quiet[-1].content == b'{"a": 1}'
+
+    def test_a_list_without_records_after_another_is_looked_at_too(self, size: int) -> None:
+        content = b'{"results": [{"a": 1}], "studies": [' + b" " * 1000 + b"7]}"
+        assert [(p.content.strip(), p.fault) for p in split(split_json, content, size)] == [
+            (b'{"a": 1}', ""),
+            (b"7", "malformed"),
+        ]
+
     def test_a_record_over_the_limit_is_told_but_not_kept(self, size: int) -> None:
         content = b'[{"a": 1}, {"b": "' + b"x" * 300 + b'"}, {"c": [' + b"[]," * 100 + b'[]]}, {"d": 1}]'
         found = split(split_json, content, size, limit=100)
@@ -175,7 +192,11 @@ class TestJsonAtSize:
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_lines_are_records_without_their_ends(size: int) -> None:
     content = b'{"a": 1}\r\n\n{"broken": \n{"b": 2}'
-    assert split(split_lines, content, size) == whole(content, b'{"a": 1}', b'{"broken": ', b'{"b": 2}', nested=False)
+    assert split(split_lines, content, size) == [
+        Slice(0, b'{"a": 1}', line=1),
+        Slice(11, b'{"broken": ', line=3),
+        Slice(23, b'{"b": 2}', line=4),
+    ]
 
 
 def test_a_line_over_the_limit_is_told_but_not_kept() -> None:
@@ -222,6 +243,22 @@ class TestXml:
     def test_a_file_that_ends_between_records_says_so(self, size: int) -> None:
         found = split(split_xml, b"<s><PubmedArticle>1</PubmedArticle>\n", size)
         assert [piece.fault for piece in found] == ["", "truncated"]
+
+    def test_what_ends_without_having_begun_is_kept(self, size: int) -> None:
+        content = b"<s><PubmedArticle>1</PubmedArticle><Pubm\0dArticle>2</PubmedArticle></s>"
+        assert [(p.content, p.fault) for p in split(split_xml, content, size)] == [
+            (b"<PubmedArticle>1</PubmedArticle>", ""),
+            (b"<Pubm\0dArticle>2</PubmedArticle>", "malformed"),
+        ]
+
+    def test_comments_of_any_length_may_follow_the_root(self, size: int) -> None:
+        content = b"<s><PubmedArticle>1</PubmedArticle></s >\n<!--" + b"words " * 500 + b"--><?end?>\n"
+        assert [p.fault for p in split(split_xml, content, size)] == [""]
+
+    def test_what_follows_the_root_and_belongs_to_nothing_is_kept(self, size: int) -> None:
+        content = b"<s><PubmedArticle>1</PubmedArticle></s>\n<!-- end -->" + b"junk " * 200
+        [_, junk] = split(split_xml, content, size)
+        assert (junk.start, junk.content, junk.fault) == (39, content[39:], "malformed")
 
     def test_no_records_give_nothing(self, size: int) -> None:
         assert split(split_xml, b"<feed><entry>no article here</entry></feed>", size) == []

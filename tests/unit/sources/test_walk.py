@@ -121,16 +121,24 @@ def test_links_are_followed_to_files_inside_the_root_and_nowhere_else(
     (tree / "link-out.txt").symlink_to(outside / "secret.txt")
     (tree / "link-out").symlink_to(outside)
     (tree / "link-loop").symlink_to(tree)
-    (tree / "link-nowhere").symlink_to(tree / "missing")
-    (tree / "link-self").symlink_to(tree / "link-self")
     (tree / "link-in.txt").symlink_to(tree / ".hidden")
     (tree / "link-to-what-is-listed.txt").symlink_to(tree / "a.txt")
     assert names(tree) == ["a.txt", "b/c.txt", "b/d/e.txt", "b.txt", ".hidden", "z.txt"]
 
 
+@pytest.mark.parametrize("target", ["missing", "b/missing/too", "../elsewhere/missing", "link-broken"])
+def test_a_link_to_nothing_is_listed_where_it_lies(tree: Path, target: str) -> None:
+    (tree / "link-broken").symlink_to(target)
+    everything = ["a.txt", "b/c.txt", "b/d/e.txt", "b.txt", "link-broken", "z.txt"]
+    assert names(tree) == names(tree, "*") == names(tree, "", "link-*") == everything
+    assert names(tree, "link-*") == names(tree, "**/link-*") == ["link-broken"]
+
+
 def test_what_is_no_regular_file_is_passed_over(tree: Path) -> None:
+    before = names(tree)
     os.mkfifo(tree / "pipe")
-    assert "pipe" not in names(tree)
+    (tree / "link-to-a-pipe").symlink_to("pipe")
+    assert names(tree) == names(tree, "*") == before
 
 
 def shut(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:

@@ -334,7 +334,7 @@ def test_an_endpoint_that_ignores_the_dimensions_asked_for_is_a_matter_of_config
 
 def test_batches_that_differ_in_dimension_are_refused(server: Server) -> None:
     server.change = lambda items: items if len(items) == 2 else [{**items[0], "embedding": [1.0]}]
-    with pytest.raises(UsageError, match="1 dimensions now"):
+    with pytest.raises(ServiceUnavailable, match="1 dimensions now"):
         embedder(server, batch_size=2).execute([document("a", "b", "c")])
 
 
@@ -357,7 +357,7 @@ def test_an_endpoint_that_serves_another_dimension_under_the_old_name_is_found_o
 ) -> None:
     index = indexed(tmp_path, "m", 2)
     stage = OpenAIEmbedder(OpenAIOptions(url=server.url, model="m"), http=Transport(), index=index)
-    with pytest.raises(UsageError, match=r"3 dimensions now, but the index at .* holds vectors of 2") as caught:
+    with pytest.raises(ServiceUnavailable, match=r"3 dimensions now, but the index at .* holds vectors of 2") as caught:
         stage.execute([document("a")])
     assert caught.value.reason == "other-vectors"
     assert "PENSTOCK_EMBED_MODEL" in caught.value.next_step
@@ -375,7 +375,7 @@ def test_a_stage_whose_index_holds_another_model_has_one_dimension_too(server: S
     )
     stage.execute([document("a")])
     server.change = _with(embedding=[1.0, 2.0])
-    with pytest.raises(UsageError, match="2 dimensions now, but the first ones had 3"):
+    with pytest.raises(ServiceUnavailable, match="2 dimensions now, but the first ones had 3"):
         stage.execute([document("b")])
 
 

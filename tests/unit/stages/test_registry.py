@@ -192,6 +192,35 @@ def test_a_source_is_loaded_by_name(install: Install) -> None:
         catalogue.source("apu")
 
 
+@pytest.mark.parametrize(
+    ("contract", "component", "options", "why"),
+    [
+        ("ChunkStage", "preprocessors.DocumentSplitter", {"split_length": 10, "split_overlap": 20}, "split_overlap must be"),
+        ("ChunkStage", "preprocessors.DocumentSplitter", {"split_by": "chapter"}, "split_by must be one of"),
+        ("ChunkStage", "preprocessors.DocumentSplitter", {"length": 10}, "unexpected keyword argument 'length'"),
+        ("ChunkStage", "joiners.DocumentJoiner", {}, "joins the documents of many"),
+        ("ChunkStage", "writers.DocumentWriter", {}, "document_store"),
+        ("ChunkStage", "writers.DocumentWriter", {"document_store": "x"}, "gives no documents"),
+        ("EmbedStage", "embedders.MockTextEmbedder", {}, "can't be run on documents alone"),
+    ],
+)  # fmt: skip
+def test_a_haystack_component_that_can_not_be_it_is_refused_with_its_options(
+    contract: str, component: str, options: dict[str, object], why: str
+) -> None:
+    model = EntryPointCatalogue().load(contract, f"haystack.components.{component}").Options
+    with pytest.raises(UsageError, match=why):
+        model.model_validate(options)
+
+
+def test_a_component_whose_secret_is_not_set_is_not_made_when_its_options_are_checked() -> None:
+    model = EntryPointCatalogue().load("EmbedStage", "haystack.components.embedders.OpenAIDocumentEmbedder").Options
+    assert model.model_validate({"api_key": {"type": "env_var", "env_vars": ["NOBODY_SETS_THIS"]}})
+
+
+def test_a_source_says_what_it_may_be_asked() -> None:
+    assert set(EntryPointCatalogue().query("files").model_fields) == {"paths"}
+
+
 def test_a_haystack_component_by_its_dotted_name_becomes_a_chunk_stage() -> None:
     catalogue = EntryPointCatalogue()
     found = catalogue.load("ChunkStage", "haystack.components.preprocessors.DocumentSplitter")

@@ -20,7 +20,7 @@ from penstock.stages.embed.endpoint import (
     key_from_environment,
 )
 from penstock.stages.embed.ladder import Embedding, choose
-from penstock.stages.haystack_component import ComponentOptions, construct, find_component
+from penstock.stages.haystack_component import ComponentOptions, construct, find_component, options_of
 
 if TYPE_CHECKING:
     from penstock.pipelines.catalogue import Implementation
@@ -137,7 +137,7 @@ def adapt(path: str) -> type[Implementation]:
         version = "1"
         contract = "EmbedStage"
         needs: tuple[str, ...] = ("index",)
-        Options = ComponentOptions
+        Options = options_of(path)
 
         def __init__(self, options: ComponentOptions, *, index: VectorIndex) -> None:
             self._component = construct(path, options)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.errors import InvalidOutput, UsageError
+from penstock.errors import InvalidOutput, ServiceUnavailable
 from penstock.stores.search_rows import Space
 
 Rows = NDArray[np.float32]
@@ -66,7 +66,11 @@ class OneSpace:
         self._first: int | None = None
 
     def check(self, rows: Sequence[Rows]) -> Sequence[Rows]:
-        """The rows, all of this model's dimension. Raises UsageError (other-vectors) for others."""
+        """The rows, all of this model's dimension.
+
+        Raises ServiceUnavailable (other-vectors) for others: of one document it is that document's failure, of all the
+        endpoint's.
+        """
         sizes = list(dict.fromkeys(row.size for row in rows))
         if not sizes:
             return rows
@@ -79,11 +83,11 @@ class OneSpace:
         given = next((size for size in sizes if size != expected), None)
         if given is None:
             return rows
-        raise UsageError(
+        raise ServiceUnavailable(
             f"{self._model} gives vectors of {given} dimensions now, but {whose}: another model answers to that name",
             reason="other-vectors",
             next_step=f"serve the model that gives {expected} dimensions again, or name the new one differently "
-            "(PENSTOCK_EMBED_MODEL) and build the index anew: delete it, then run again",
+            "(PENSTOCK_EMBED_MODEL); then: penstock index rebuild",
         )
 
 

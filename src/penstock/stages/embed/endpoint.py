@@ -50,7 +50,7 @@ class RequestOptions(BaseModel):
     `prefix` and `query_prefix` go before each text and query, for models that tell the two apart.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dimensions: int | None = Field(default=None, ge=1, le=65_536)
     prefix: str = ""

@@ -18,6 +18,7 @@ from penstock.stages.embed.checks import Rows, VectorIndex, held_space
 from penstock.stages.embed.endpoint import Client, EmbeddingEndpoint, HttpService, RequestOptions, key_from_settings
 from penstock.stages.embed.fast import FastEmbed
 from penstock.stages.embed.minilm import MiniLM
+from penstock.stores.search_schema import OTHER_MODEL
 
 Only = Literal["auto", "endpoint", "fastembed", "minilm", "none"]
 
@@ -97,33 +98,31 @@ def _choose(rungs: Sequence[Rung], embedding: Embedding, index: VectorIndex) -> 
     held = held_space(index)
     allowed = [rung for rung in rungs if embedding.only in ("auto", rung.name)]
     if held is not None:
-        return _kept(allowed, held.model, embedding, index)
+        return _kept(allowed, held.model, embedding)
     why: list[str] = []
     for rung in allowed:
         missing = rung.missing()
         if not missing:
-            return Chosen(rung.model, f"vectors by {rung.model}" + (f", since {'; '.join(why)}" if why else ""), rung.open())
+            return Chosen(
+                rung.model, f"vectors by {rung.model}" + (f", since {'; '.join(why)}" if why else ""), rung.open()
+            )
         why.append(missing)
     if embedding.only in ("fastembed", "minilm"):
         raise UsageError(f"PENSTOCK_EMBEDDER is {embedding.only}, but {'; '.join(why)}")
     return Chosen("none", f"no vectors, keyword search only: {'; '.join(why) or 'PENSTOCK_EMBEDDER is none'}")
 
 
-def _kept(allowed: Sequence[Rung], model: str, embedding: Embedding, index: VectorIndex) -> Chosen:
+def _kept(allowed: Sequence[Rung], model: str, embedding: Embedding) -> Chosen:
     """The embedder of what the index holds, or one that says that it is gone."""
     rung = next((rung for rung in allowed if rung.model == model), None)
     missing = rung.missing() if rung else f"nothing that is set up here is {model}"
     if rung is None or missing:
-        return Chosen(model, f"the index holds {model}, but {missing}", _Gone(model, missing, index))
+        return Chosen(model, f"the index holds {model}, but {missing}", _Gone(model, missing))
     note = f"vectors by {model}, which the index holds"
     other = embedding.endpoint
     if other is not None and other.model != model:
-        note += f" and stays with: PENSTOCK_EMBED_MODEL is {other.model}; {_to_change(index)}"
+        note += f" and stays with: PENSTOCK_EMBED_MODEL is {other.model}; {OTHER_MODEL}"
     return Chosen(model, note, rung.open())
-
-
-def _to_change(index: VectorIndex) -> str:
-    return f"to change an index's model delete {index.path} (with -wal and -shm beside it) and run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,6 @@ class _Gone:
 
     model: str
     missing: str
-    index: VectorIndex
 
     def embed(self, texts: list[str]) -> Sequence[Rows]:
         raise self._error()
@@ -145,7 +143,7 @@ class _Gone:
             f"the index holds {self.model}, but {self.missing}: nothing is added to it without its vectors",
             reason="embedder-gone",
             next_step="set PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL as they were when the index was made"
-            f" (or install what it was made with); {_to_change(self.index)}",
+            f" (or install what it was made with); {OTHER_MODEL}",
         )
 
 

@@ -81,12 +81,12 @@ class DictionaryExtractor:
         fold_case: bool = True
         fold_plurals: bool = True
         longest: bool = True
-        min_length: int = Option(default=2, ge=1)
-        exact_up_to: int = Option(default=4, ge=0)
+        min_length: int = Option(default=2, ge=1, strict=True)
+        exact_up_to: int = Option(default=4, ge=0, strict=True)
         homonyms: Literal["skip", "first"] = "skip"
         stop: tuple[str, ...] = ()
         stop_list: File | None = None
-        limit: int = Option(default=100, ge=1)
+        limit: int = Option(default=100, ge=1, strict=True)
 
     def __init__(self, options: Options) -> None:
         """Raises UsageError for a file that can't be read."""

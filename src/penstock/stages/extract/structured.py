@@ -44,7 +44,7 @@ class StructuredExtractor:
         """`limit`: how many values of one field are taken, and how many drug-condition pairs of a study.
         `min_score`: a catalogue's concepts with a lower score are left out. `sentences`: of each label section."""
 
-        model_config = ConfigDict(frozen=True, extra="forbid")
+        model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
         limit: int = Option(default=500, ge=1)
         min_score: float = Option(default=0.3, ge=0)

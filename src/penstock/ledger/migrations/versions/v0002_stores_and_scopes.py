@@ -34,7 +34,7 @@ def upgrade() -> None:
         "scope_documents",
         Column("scope_id", Id, nullable=False),
         Column("document_id", Id, nullable=False),
-        Column("submission_id", Id, nullable=False),
+        Column("seen", Id, nullable=False),
         PrimaryKeyConstraint("scope_id", "document_id"),
         sqlite_with_rowid=False,
     )
