@@ -34,6 +34,15 @@ if TYPE_CHECKING:
     from penstock.resilience.http import Http
 
 
+_DAGSTERS = ("dagster.yaml", "history", "logs", "schedules", "storage")
+"""What Dagster has in its home."""
+
+
+def _own(folder: Path, *names: str) -> list[Path]:
+    """The folder; where it is (around) the current one, only what has these names in it, for the rest is the user's."""
+    return [folder / name for name in names] if Path.cwd().is_relative_to(folder.resolve()) else [folder]
+
+
 @dataclass(frozen=True)
 class App:
     """Everything a process needs, each part made when first asked for. `close()` when done."""
@@ -79,10 +88,13 @@ class App:
 
     @property
     def own_places(self) -> list[Path]:
-        """Files and folders that hold ledger, index and artifacts, there or not: no source may open any of them."""
+        """Ledger, index and artifacts, configuration and what Dagster keeps, there or not: no source may open them."""
         s = self.settings
         folders = [
             s.home,
+            *_own(s.config, "pipelines", "pipeline.schema.json", "resilience.yaml"),
+            *map(Path, ("dagster.yaml", "workspace.yaml")),
+            *(_own(Path(s.dagster_home), *_DAGSTERS) if s.dagster_home else ()),
             *(Path(path) for path in [s.artifacts_location.removeprefix("file://")] if "://" not in path),
         ]
         ledger = Database(s.ledger_url).path

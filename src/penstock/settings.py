@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     home: Path = Path(".penstock")
     config: Path = Path("config/orchestration")
     """The folder that holds resilience.yaml and pipelines/."""
+    dagster_home: str = Field(default="", validation_alias="DAGSTER_HOME")
+    """Dagster's own variable: where it keeps its state."""
     database_url: str = ""
     """SQLAlchemy URL of the ledger; empty: SQLite in `home`."""
     artifacts_url: str = ""

@@ -70,7 +70,7 @@ def test_a_submission_is_launched_batch_by_batch(stack: Stack, app: App) -> None
 
 
 def test_after_a_transient_failure_a_re_execution_does_what_is_missing(stack: Stack) -> None:
-    folder = stack.documents("outage", "one", "two", "three")
+    folder = stack.documents("outage", *["text"] * 9)
     (stack.witness / "outage").touch()
     run = stack.launch("outage", request={"paths": [str(folder)]})
     assert stack.ended(run) == "FAILURE"
@@ -78,11 +78,11 @@ def test_after_a_transient_failure_a_re_execution_does_what_is_missing(stack: St
     assert stack.failure(run).startswith("chunk: the witness's service is away. Next: ")
     assert stack.outcome(run) == "failed"
     tried = len(stack.calls("outage"))
-    assert tried < 3, "fail-fast: the rest stay pending"
+    assert tried < 9, "fail-fast: the rest stay pending"
     again = stack.re_execute(run)
     assert stack.ended(again) == "SUCCESS"
     assert stack.outcome(again) == "complete"
-    assert len(stack.calls("outage")) == tried + 3, "the three, once each, and what was tried before"
+    assert len(stack.calls("outage")) == tried + 9, "the nine, once each, and what was tried before"
 
 
 def test_after_mending_the_file_a_re_execution_takes_it_as_it_is_now(stack: Stack) -> None:

@@ -118,7 +118,8 @@ def test_another_fingerprint_is_a_new_generation_that_supersedes_every_older_job
     claims = scene.claim(PARSE, running)
     again = scene.batch()
     names = [record("d00000", "other"), record("d00001"), record("d00002")]
-    assert counts(scene.take(*names, batch=again, fingerprint="f2")) == (0, 3, 0, 0, 0)
+    taken = scene.take(*names, batch=again, fingerprint="f2")
+    assert (counts(taken), taken.risen) == ((0, 0, 0, 0, 0), 3)
     assert scene.statuses() == {"superseded": 4, "pending": 3}
     assert scene.commit(PARSE, claims).fenced == claims
     assert {d.fingerprint for d in scene.rows(documents)} == {"f2"}

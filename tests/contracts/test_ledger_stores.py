@@ -80,3 +80,14 @@ def test_an_older_generation_comes_back_where_the_newest_failed_on_its_way(scene
     scene.ledger.work.settle(last, ["ingest", "parse", "index", "tag"])
     assert scene.statuses() == {"superseded": 1, "done": 1, "dead": 1}
     assert joined(scene, "another") == (0, 0)
+
+
+def test_an_older_generation_gives_way_to_the_newer_one_that_is_there_already(scene: Scene) -> None:
+    scene.finish(scene.documents(1))
+    newer = scene.batch()
+    scene.take(record("d00000", "newer"), batch=newer)
+    (claim,) = scene.claim(PARSE, newer)
+    assert not scene.ledger.work.give_way(PARSE.name, claim)
+    older = replace(claim, generation=1)
+    assert scene.ledger.work.give_way(PARSE.name, older)
+    assert scene.ledger.work.still_held(PARSE.name, [claim]) == set()

@@ -88,23 +88,46 @@ def main() -> None:
     """The entry point `penstock`."""
     from penstock.cli.streams import ready, unwritten
 
-    invocation = Invocation()
+    invocation, status = Invocation(), None
     ready()
     try:
         try:
-            app(obj=invocation, prog_name="penstock")
+            status = app(obj=invocation, prog_name="penstock", standalone_mode=False)
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+    except typer.Abort:
+        sys.exit(FAILED)
     except PenstockError as error:
         _complain(error, invocation.debug)
         sys.exit(_status(error))
     except Exception as error:  # noqa: BLE001 — the last door: a bug is told as one
+        if said := _misused(error):
+            if type(error).__name__ == "NoArgsIsHelpError":  # help is what was shown
+                sys.exit(USAGE)
+            _complain(said, invocation.debug)
+            sys.exit(USAGE)
         if isinstance(error, OSError) and (refused := unwritten()):
             if not isinstance(refused, BrokenPipeError):  # who listened may have heard enough
                 _complain(PenstockError(f"stdout can't be written to: {refused.strerror}"), invocation.debug)
         else:
             _confess(error, invocation.debug)
         sys.exit(FAILED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _misused(error: Exception) -> UsageError | None:
+    """What Typer says of a command line, as a mistake of ours; None for anything else.
+
+    By its looks: Typer has the class from click, or has its own, and gives it no public name.
+    """
+    context, told = getattr(error, "ctx", None), getattr(error, "format_message", None)
+    if told is None:
+        return None
+    asked = f"{context.command_path if context else 'penstock'} --help"
+    what = told().rstrip(".")
+    return UsageError(what[:1].lower() + what[1:], next_step=asked)
 
 
 def _status(error: PenstockError) -> int:

@@ -279,6 +279,7 @@ def _embedding(settings: Settings) -> Iterator[Check]:
 
 
 def _embeds_here(settings: Settings) -> Check:
+    from penstock.cli.ui import has_target
     from penstock.stages.embed.ladder import Embedding, without_endpoint
     from penstock.stores.search_index import SqliteSearchIndex
 

@@ -38,7 +38,9 @@ def explain(
     """Tell where a document, a search hit or an edge came from, what was done to it, and where it stands."""
     from penstock.bootstrap import open_app
 
-    if bool(what) == bool(edge):
+    if what and edge:
+        raise UsageError(f"explain {what} or the edge?", next_step="name one of them: DOC, or --edge ID")
+    if not what and not edge:
         raise UsageError("explain what?", next_step="penstock explain DOC, DOC:NUMBER for a chunk, or --edge ID")
     if raw and edge:
         raise UsageError("--raw is for a document: penstock explain --edge ID names those behind the edge")

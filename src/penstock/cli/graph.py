@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from penstock.ledger.graph_view import Edge, Merge, Neighbourhood, Node, Trail
 
 NOT_FOUND = 2
+_STDOUT = Path("-")
 MAX_SHOWN = 240
 """Characters of a sentence or value in the tree."""
 MAX_MERGES = 6
@@ -55,7 +56,9 @@ def graph() -> None:
 
 def export(
     format: Annotated[str, typer.Option(help="graphml, csv, cypher or jsonld.")],
-    out: Annotated[Path | None, typer.Option(help="A file; for csv a folder.", show_default="graph.FORMAT")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A file, - for stdout; for csv a folder.", show_default="graph.FORMAT")
+    ] = None,
     tenant: Tenant = None,
 ) -> None:
     """Write the whole graph, each edge with its evidence: sorted, so that the same graph gives the same bytes."""
@@ -63,10 +66,28 @@ def export(
     from penstock.graph_export import export as write
 
     database, owner = _ledger(tenant)
+    if out == _STDOUT:
+        _export_to_stdout(database, owner, format)
+        return
     place = out or Path("graph" if format == "csv" else f"graph.{format}")
     counts = write(database, owner, format, place)
     parts = (_number(counts.nodes, "node"), _number(counts.edges, "edge"), f"{counts.evidence} evidence")
     say(stdout(), f"wrote {place}: {', '.join(parts)}")
+
+
+def _export_to_stdout(database: Database, owner: str, format: str) -> None:
+    from shutil import copyfileobj
+    from tempfile import TemporaryDirectory
+
+    from penstock.graph_export import export as write
+
+    if format == "csv":
+        raise UsageError("csv is a folder of files, which stdout can't be", next_step="--out FOLDER")
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "graph"
+        write(database, owner, format, place)
+        with place.open("rb") as file:
+            copyfileobj(file, sys.stdout.buffer)
 
 
 def show(
@@ -129,6 +150,7 @@ def _write_page(out: Path, around: Neighbourhood, merges: list[Merge]) -> None:
 
     text = page(around, merges)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"can't write {out}: {error.strerror}") from None

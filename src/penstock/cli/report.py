@@ -54,7 +54,8 @@ def nothing_to_do(report: RunReport) -> str:
     if not report.documents:
         return "nothing to do: no documents were found there"
     if report.statuses.get("done", 0) == report.documents:
-        return f"nothing to do: all {counted(report.documents, 'document')} are done"
+        many = report.documents > 1
+        return f"nothing to do: {'all ' * many}{counted(report.documents, 'document')} {'are' if many else 'is'} done"
     return f"nothing to do: {statuses(report)}"
 
 

@@ -62,6 +62,7 @@ def run(
 
     with closing(open_app()) as app:
         topology = find_pipeline(app, pipeline)
+        app.catalogue.source(source)  # raises NotFound with the nearest name
         asked = source_query(source, paths or [], query or [], limit)
         if batch is None:
             check_query(app, source, asked)

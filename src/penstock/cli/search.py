@@ -45,9 +45,12 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
     ) -> None:
         """Search what has been indexed: by words, and by meaning where there are vectors."""
         from penstock.cli.screen import print_json
+        from penstock.errors import UsageError
         from penstock.settings import load_settings
         from penstock.stores.search_filters import Filters
 
+        if since and until and until < since[: len(until)]:
+            raise UsageError(f"nothing is from {since} on and before {until}", next_step="turn the two round")
         settings = load_settings()
         filters = Filters(
             sources=tuple(source or ()),
@@ -85,6 +88,8 @@ def _search(
     filters = replace(filters, metadata=metadata)
     search = _hybrid(index, settings, embedder_of)
     result = search.search(query, tenant=tenant, k=k, filters=filters, per_document=documents)
+    if not result.hits and not index.count(tenant).documents:
+        notes = [f"nothing of the tenant {tenant!r} is indexed"]
     return replace(
         result, note="; ".join(filter(None, [*notes, *missing_origins(index, tenant, filters), result.note]))
     )
@@ -132,17 +137,16 @@ def why(hit: SearchHit) -> str:
 
 
 def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
 
-    from penstock.cli.screen import document_name, text
+    from penstock.cli.screen import document_name, one_line, text
 
     name = document_name(hit.source_id)
     about = " · ".join(filter(None, [name, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(text(f"{place:>2}", "bold cyan"), text(hit.title or name, "bold"))
-    grid.add_row("", text(about, "cyan").append(f"  {why(hit)}", "dim"))
-    grid.add_row("", _excerpt(hit))
-    console.print(grid)
+    console.print(Text.assemble((f"{place:>2} ", "bold cyan"), (one_line(hit.title or name), "bold")))
+    for line in (text(about, "cyan").append(f"  {why(hit)}", "dim"), _excerpt(hit)):
+        console.print(Padding(line, (0, 0, 0, 3), expand=False))
     console.print()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -49,6 +50,7 @@ def submit(
 
     with closing(open_app()) as app:
         topology = find_pipeline(app, pipeline)
+        app.catalogue.source(source)  # raises NotFound with the nearest name
         asked = source_query(source, paths or [], query or [], limit)
         check_query(app, source, asked)
         submission, batch, fresh = app.ledger.submissions.submit(
@@ -62,7 +64,7 @@ def submit(
             full=full,
         )
     if as_json:
-        print_json({"submission": submission, "batch": batch, "new": fresh})
+        print_json({"submission": asdict(submission) | {"request": asked}, "batch": batch, "new": fresh})
         return
     console = stdout()
     if fresh:

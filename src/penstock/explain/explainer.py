@@ -68,6 +68,8 @@ class Explainer:
             rows = self._reader.documents(self._tenant, [document, *aliases])
             chunk_id = f"{rows[0].doc_id}:{number}" if len(rows) == 1 else name
             made = self._reader.chunk_jobs(self._tenant, chunk_id)
+            if len(rows) == 1 and not made:
+                raise self._no_chunk(name, document, rows[0])
         if not made:
             raise NotFound(f"nothing is called {name!r}", next_step=self._near(name))
         row = self._document(made[0][2])
@@ -135,6 +137,15 @@ class Explainer:
                 next_step=f"penstock explain {rows[0].doc_id}",
             )
         return rows[0]
+
+    def _no_chunk(self, name: str, document: str, row: DocumentRow) -> NotFound:
+        count = self._reader.chunk_count(row.row, row.generation)
+        there = (
+            f"its chunks are {document}:0 to {document}:{count - 1}"
+            if count
+            else f"penstock explain {document} says why"
+        )
+        return NotFound(f"there is no chunk {name!r}: the document has {count or 'none'}", next_step=there)
 
     def _near(self, name: str) -> str:
         near = self._names.near(self._tenant, name.rpartition(":")[0] or name)

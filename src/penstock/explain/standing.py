@@ -21,8 +21,8 @@ class Sinks:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`searchable`: some generation is in the index now. `graph` None: nothing of it is there. `why` says what keeps the newest out of index or graph;
-    empty when both hold it. `next_step` is a command."""
+    """`searchable`: some generation is in the index now. `why` says what keeps the newest out of index or graph;
+    empty when both hold it. `next_step` is what to do about it."""
 
     ledger: int
     index: int | None
@@ -69,8 +69,8 @@ def _why(
     batch: int | None,
 ) -> tuple[str, str]:
     if sinks.index is not None and sinks.index > row.generation:
-        why = f"the index {sinks.index_path} holds generation {sinks.index}, which this ledger doesn't know: another wrote it"
-        return why, FOREIGN_INDEX
+        held = f"the index {sinks.index_path} holds generation {sinks.index}"
+        return f"{held}, which this ledger doesn't know: another wrote it", FOREIGN_INDEX
     indexed, in_graph = sinks.index == row.generation, sinks.graph == row.generation
     again = f"penstock run {job.pipeline} --batch {batch}" if batch is not None else "penstock run PIPELINE PATH…"
     lost = next((state for state in states if state.status in ("dead", "failed")), None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, func, select
 
 from penstock.ledger.database import Database
 from penstock.ledger.graph_schema import graph_documents
@@ -237,6 +237,19 @@ class ExplainReader:
             rows = connection.execute(query.where(documents.c.doc_id == doc_id)).all()
             rows = rows or connection.execute(query).all()
         return [(row[0], row[1], row[2]) for row in rows]
+
+    def chunk_count(self, document: int, generation: int) -> int:
+        """How many chunks a generation of a document has."""
+        query: Select[Any] = (
+            select(func.count())
+            .select_from(chunks)
+            .join(jobs, jobs.c.id == chunks.c.job_id)
+            .where(jobs.c.document_id == document, jobs.c.generation == generation)
+            .group_by(jobs.c.id)
+            .order_by(jobs.c.id.desc())
+        )
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
 
     def graph_generation(self, tenant: str, doc_id: str) -> int | None:
         """The generation that the graph holds of a document."""

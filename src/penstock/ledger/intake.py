@@ -130,7 +130,7 @@ class Intake:
                 current.pop(doc.id, None)
             elif doc.pipeline != route.pipeline:
                 adopted.append(doc)
-        taken.new, taken.changed = len(fresh), len(risen)
+        taken.new, taken.changed, taken.risen = len(fresh), len(other_bytes), len(risen) - len(other_bytes)
         taken.rivals = self._rivals(connection, other_bytes, group, listing)
         left = self._held_by(connection, route, group) - {d.id for d in known.values()}
         self._store(connection, now, route, known, group)

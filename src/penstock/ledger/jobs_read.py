@@ -24,7 +24,8 @@ _MOST_NAMES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """Times are epoch milliseconds. `reason` of what stands failed or dead; `waiting_for` a gate's ledger field."""
+    """Times are epoch milliseconds. `reason` and `message` of what stands failed or dead; `waiting_for` a gate's ledger
+    field."""
 
     job_id: int
     doc_id: str
@@ -40,6 +41,7 @@ class JobRow:
     waiting_since: int | None
     updated_at: int
     reason: str | None
+    message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,13 @@ class JobsReader:
         if batch is not None:
             query = query.join(batch_jobs, batch_jobs.c.job_id == jobs.c.id).where(batch_jobs.c.batch_id == batch)
         chosen = query.order_by(jobs.c.updated_at.desc(), jobs.c.id.desc()).limit(limit).subquery()
-        reason = (
-            select(func.max(stage_states.c.reason))
+        reason, message = (
+            select(column)
             .where(stage_states.c.job_id == jobs.c.id, stage_states.c.status.in_(("failed", "dead")))
+            .order_by(stage_states.c.stage)
+            .limit(1)
             .scalar_subquery()
+            for column in (stage_states.c.reason, stage_states.c.message)
         )
         rows: Select[Any] = (
             select(
@@ -101,6 +106,7 @@ class JobsReader:
                 jobs.c.waiting_since,
                 jobs.c.updated_at,
                 reason,
+                message,
             )
             .join(chosen, chosen.c.id == jobs.c.id)
             .join(documents, documents.c.id == jobs.c.document_id)

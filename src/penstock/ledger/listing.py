@@ -50,6 +50,8 @@ class Taken:
     kept: list[int] = field(default_factory=list)
     new: int = 0
     changed: int = 0
+    risen: int = 0
+    """Neither new nor changed, and redone where the pipeline changed."""
     retried: int = 0
     unchanged: int = 0
     still_dead: int = 0

@@ -367,6 +367,20 @@ class Work:
         held = {row.job_id: row.token for row in connection.execute(query)}
         return [c for c in claims if held.get(c.job_id) == c.token + 1]
 
+    def give_way(self, stage: str, claim: Claim) -> bool:
+        """Let a claim of an older generation go that a newer one has overtaken. False when it is today's."""
+        newer = select(documents.c.id).where(
+            documents.c.id == claim.document_id, documents.c.generation > claim.generation
+        )
+        with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id == claim.job_id)
+            past = update(jobs).where(jobs.c.id == claim.job_id, newer.exists()).values(status="superseded")
+            if not connection.execute(past).rowcount:
+                return False
+            mine = and_(stage_states.c.job_id == claim.job_id, stage_states.c.stage == stage, RUNNING)
+            connection.execute(update(stage_states).where(mine).values(status="pending", runner_id=None))
+            return True
+
     def still_held(self, stage: str, claims: Sequence[Claim]) -> set[int]:
         query = select(stage_states.c.job_id, stage_states.c.token).where(
             stage_states.c.job_id.in_([c.job_id for c in claims]),

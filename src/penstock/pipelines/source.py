@@ -18,6 +18,7 @@ from penstock.errors import ConfigError, Problem
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000
 MAX_DEPTH = 40
+_SPLIT = "a file holds one pipeline: split it"
 
 Loc = tuple[str | int, ...]
 """The way to a value: keys and list indexes from the root, as pydantic's errors give it."""
@@ -78,7 +79,7 @@ def read(path: Path) -> YamlFile:
 def parse(name: str, data: bytes) -> YamlFile:
     """As `read`, from bytes; `name` is what messages call the file."""
     if len(data) > MAX_BYTES:
-        raise ConfigError([Problem(name, 1, 1, f"the file is larger than {MAX_BYTES:,} bytes")])
+        raise ConfigError([Problem(name, 1, 1, f"the file is larger than {MAX_BYTES:,} bytes", _SPLIT)])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -127,9 +128,9 @@ class _Composer(yaml.SafeLoader):
                 "delete the tag and write a plain value",
             )
         if self._nodes > MAX_NODES:
-            raise _Refused(event, f"more than {MAX_NODES:,} values in one file")
+            raise _Refused(event, f"more than {MAX_NODES:,} values in one file", _SPLIT)
         if self._depth >= MAX_DEPTH:
-            raise _Refused(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise _Refused(event, f"nested deeper than {MAX_DEPTH} levels", "write it flatter")
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1

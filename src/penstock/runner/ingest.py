@@ -152,7 +152,7 @@ class Ingest:
                 records, cursor = [record for record, _ in part], part[-1][1]
                 taken = self._intake.take(route, target, records, listing=listing, cursor=cursor)
                 report.done += taken.new + taken.changed + taken.retried
-                report.reused += taken.unchanged
+                report.reused += taken.unchanged + taken.risen
                 rivals += taken.rivals
                 if taken.still_dead:
                     report.note("dead letters that nothing has changed for stay dead: penstock retry tries them")

@@ -25,7 +25,8 @@ class Failure:
 
 @dataclass(slots=True)
 class StageReport:
-    """`done` were worked on now, `reused` found by key (or, at ingest, unchanged), `before` were done earlier."""
+    """`done` were worked on now, `reused` found by key (or, at ingest, unchanged), `before` were done earlier, or by
+    another run meanwhile."""
 
     stage: str
     done: int = 0

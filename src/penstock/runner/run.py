@@ -96,6 +96,8 @@ class Runner:
                 store = planned.implementation.store_id() if planned.contract.sink else None
                 report.before = self._ledger.reports.passed(run.scope.batch, name, store)
                 self._work_through(run, planned, report, observer, stop)
+                passed = self._ledger.reports.passed(run.scope.batch, name, store)  # by others too, meanwhile
+                report.before = max(0, passed - report.done - report.reused)
                 if report.fenced:
                     report.note(
                         f"{name}: {report.fenced} document{'s' if report.fenced != 1 else ''} taken over by another "

@@ -290,7 +290,8 @@ class StageLoop:
         """A sink would not take it. A newer generation is no failure, unless this ledger knows of none."""
         if isinstance(result.error, StorageFull):
             raise result.error from result.cause
-        if self._work.still_held(self._key.name, [task.claim]):
+        gives_way = self._work.give_way(self._key.name, task.claim)
+        if not gives_way and self._work.still_held(self._key.name, [task.claim]):
             place = getattr(self._planned.implementation, "place", "the store")
             raise StageFailed(
                 f"{place} holds a newer generation of {task.claim.source_id} than this ledger knows: another wrote it",

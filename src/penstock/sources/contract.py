@@ -56,4 +56,5 @@ def _problems(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
                 f": did you mean {near[0]!r}?" if near else f" (known: {', '.join(model.model_fields)})"
             )
         else:
-            yield f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+            said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            yield f"{key}: {said.replace('a valid tuple', 'a list')}"

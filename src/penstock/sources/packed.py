@@ -95,11 +95,11 @@ class _Gunzip:
             part = self._inflate.decompress(self._packed, size)
         except zlib.error as error:  # which throws away what was inflated in the same call
             self._error = error
-            parts = []
+            whole = bytearray()
             with suppress(zlib.error):
                 for at in range(len(self._packed)):
-                    parts.append(before.decompress(self._packed[at : at + 1]))
-            return b"".join(parts)
+                    whole += before.decompress(self._packed[at : at + 1])
+            return bytes(whole)
         self._packed = self._inflate.unconsumed_tail or self._inflate.unused_data
         return part
 

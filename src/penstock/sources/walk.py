@@ -71,7 +71,7 @@ def roots(given: Sequence[str], skip: Set[str] = frozenset()) -> list[str]:
         if not wanted:
             raise UsageError(
                 f"{path!r} is where Penstock keeps its own files",
-                next_step="give documents a folder outside PENSTOCK_HOME, or set PENSTOCK_HOME to a folder of its own",
+                next_step="give documents a folder outside PENSTOCK_HOME and PENSTOCK_CONFIG, or set these to others",
             )
         found |= wanted
     folders = {path for path in found if os.path.isdir(path)}

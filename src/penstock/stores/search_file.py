@@ -177,7 +177,9 @@ class SearchFile:
                 return UsageError(
                     f"{self.path} {'is damaged' if ours else 'is no search index'}: {error}",
                     reason="index-damaged",
-                    next_step=search_schema.rebuild(self.path) if ours else "name another file: PENSTOCK_INDEX_PATH",
+                    next_step=search_schema.rebuild(self.path)
+                    if ours
+                    else "move it away if it was the index, else name another file: PENSTOCK_INDEX_PATH",
                 )
             case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | OSError():
                 return UsageError(

@@ -109,7 +109,8 @@ def test_json_holds_nodes_edges_and_evidence(ledger: SqlGraph) -> None:
 def test_a_name_that_nothing_has_is_refused_with_the_nearest(ledger: SqlGraph) -> None:
     missed = graph("metfromin")
     assert isinstance(missed.exception, NotFound)
-    assert "near it: Metformin" in str(missed.exception)
+    assert missed.exception.next_step == "near it: Metformin"
+    assert graph("nosuchdrug").exception.next_step == "penstock search 'nosuchdrug' finds what is said anywhere"  # type: ignore[union-attr]
     assert "no Study in the graph" in str(graph("metformin", "--type", "Study").exception)
     as_json = graph("metfromin", "--json")
     assert (as_json.exit_code, json.loads(as_json.output)["suggestions"]) == (2, ["Metformin"])
@@ -124,7 +125,7 @@ def test_without_a_name_or_a_ledger_it_says_what_to_do(tmp_path: Path, monkeypat
     for arguments in ((), ("metformin",)):
         refused = graph(*arguments)
         assert isinstance(refused.exception, UsageError)
-        assert "penstock" in str(refused.exception)
+        assert "penstock" in refused.exception.next_step
     assert not (tmp_path / "none").exists()
 
 

@@ -31,7 +31,7 @@ def test_a_fresh_machine_is_well(penstock: Penstock, tmp_path: Path) -> None:
     said = penstock("doctor")
     assert said.status == 0
     assert "sqlite" in said.out
-    assert "fix: PENSTOCK_EMBED_URL" in said.out
+    assert "fix: set PENSTOCK_EMBED_URL" in said.out
     assert list(tmp_path.iterdir()) == []
 
 

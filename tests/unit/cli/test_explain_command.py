@@ -46,10 +46,11 @@ def test_raw_gives_the_bytes_and_nothing_else_even_of_dead_letters(ran: Penstock
 
 NOT_THERE = (
     ((), "explain what?"),
-    (("a.md", "--edge", "x"), "explain what?"),
+    (("a.md", "--edge", "x"), "explain a.md or the edge? (name one of them: DOC, or --edge ID)"),
     (("--edge", "x", "--raw"), "--raw is for a document"),
     (("a.mdd",), "nothing is called 'a.mdd' (near it: {notes}/a.md)"),
-    (("a.md:99",), "nothing is called 'a.md:99' (near it: {notes}/a.md)"),
+    (("a.md:99",), "there is no chunk 'a.md:99': the document has 1 (its chunks are a.md:0 to a.md:0)"),
+    (("c.json:0",), "there is no chunk 'c.json:0': the document has none (penstock explain c.json says why)"),
     (("--edge", "zzz"), "edge 'zzz': no claim has that id"),
 )
 

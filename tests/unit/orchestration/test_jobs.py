@@ -89,7 +89,8 @@ def test_the_executor_is_the_yamls(project: Project, app: App) -> None:
 @pytest.mark.parametrize(
     ("executor", "place", "message", "fix"),
     [
-        ("k8s", (8, 11), "executor 'k8s' needs the package dagster-k8s, which is not installed", "pip install dagster-k8s"),
+        ("k8s", (8, 11), "executor 'k8s' needs the package dagster-k8s, which is not installed",
+         "pip install dagster-k8s"),
         ("{docker: {}}", (8, 20), "executor 'docker' needs the package dagster-docker, which is not installed",
          "pip install dagster-docker"),
         ("{multiprocess: {max_concurent: 2}}", (8, 27), "executor 'multiprocess' has no option 'max_concurent'",

@@ -157,6 +157,7 @@ def test_an_empty_file_is_a_dead_letter_like_any_other(project: Project) -> None
     assert failure_line(result).startswith(
         f"parse: not one of 1 document got through; the first, {project.docs}/empty.md"
     )
+    assert failure_line(result).count(str(project.docs)) == 1
 
 
 def test_a_bug_keeps_its_traceback_and_closes_the_batch(
@@ -271,24 +272,28 @@ def said_in(project: Project, run_id: str) -> list[str]:
     return [r.event_log_entry.user_message for r in project.instance.get_records_for_run(run_id).records]
 
 
-def launched_then(project: Project, edit: Callable[[], object]) -> str:
-    """What Dagster does with a run whose pipeline is edited, and not reloaded, before it is launched; its id."""
+def launched_then(project: Project, edit: Callable[[], object], by_hand: bool = True) -> str:
+    """What Dagster does with a run whose pipeline is edited, and not reloaded, before it is launched; its id.
+
+    The launchpad pins the steps of the job as it was loaded; a schedule does not.
+    """
     config = {"request": {"paths": [str(project.docs)]}}
     shown = project.definitions().get_job_def("small")
-    plan = create_execution_plan(shown, config)
-    steps = plan.step_keys_to_execute
+    steps = create_execution_plan(shown, config).step_keys_to_execute if by_hand else None
+    plan = create_execution_plan(shown, config, step_keys_to_execute=steps)
     edit()
-    run = project.instance.create_run_for_job(
-        shown, execution_plan=create_execution_plan(shown, config, step_keys_to_execute=steps), run_config=config
-    )
+    run = project.instance.create_run_for_job(shown, execution_plan=plan if by_hand else None, run_config=config)
     execute_run(InMemoryJob(project.definitions().get_job_def("small")), run, project.instance)
     return run.run_id
 
 
-def test_a_run_of_stages_that_are_others_on_disk_now_is_refused_in_one_line(project: Project, app: App) -> None:
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_run_of_stages_that_are_others_on_disk_now_is_refused_in_one_line(
+    by_hand: bool, project: Project, app: App
+) -> None:
     project.pipeline(SMALL)
     project.document("a.md")
-    run_id = launched_then(project, lambda: project.pipeline(TWO_LEAVES))
+    run_id = launched_then(project, lambda: project.pipeline(TWO_LEAVES), by_hand)
     run = project.instance.get_run_by_id(run_id)
     assert run is not None
     assert run.status is DagsterRunStatus.FAILURE

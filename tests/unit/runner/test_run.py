@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import Stopped
+from penstock.runner import Limits, RunRequest
 from tiny import PIPELINE, Bench, World, payload
 
 
@@ -39,3 +40,34 @@ def test_documents_whose_last_stage_is_taken_out_of_the_pipeline_are_done(bench:
     report = bench.run()
     assert report.outcome == "complete", report
     assert report.statuses == {"done": 3}
+
+
+def test_what_another_run_did_meanwhile_counts_as_done_before(bench: Bench, world: World) -> None:
+    world.payloads = [payload(str(n), f"text {n}") for n in range(5)]
+    bench.limits = Limits(group=1)
+    first, other = bench.open_runner(), bench.open_runner()
+    topology = bench.topology
+    ours, theirs = (runner.open(topology, RunRequest("given")) for runner in (first, other))
+    for runner, run in ((first, ours), (other, theirs)):
+        runner.run_stage(run, "ingest")
+
+    def stop() -> None:
+        if len(world.texts("parse")) == 4:
+            raise Stopped("enough")
+
+    def meanwhile(stage: str, texts: list[str]) -> None:
+        if len(world.texts("parse")) == 1:
+            with pytest.raises(Stopped):
+                other.run_stage(theirs, "parse", stop=stop)
+
+    world.fault = meanwhile
+    report = first.run_stage(ours, "parse")
+    assert (report.done, report.before) == (2, 3)
+
+
+def test_documents_that_only_the_pipeline_makes_new_are_not_new_at_ingest(bench: Bench, world: World) -> None:
+    world.payloads = [payload(str(n), f"text {n}") for n in range(3)]
+    bench.run()
+    world.payloads[0] = payload("0", "other text")
+    bench.yaml = PIPELINE + "  - {name: again, type: ChunkStage, policy: once, depends_on: [index]}\n"
+    assert [(s.done, s.reused) for s in bench.run().stages if s.stage == "ingest"] == [(1, 2)]

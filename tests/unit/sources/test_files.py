@@ -427,7 +427,8 @@ class TestPacked:
             "a.jsonl": "\n".join(json.dumps(study(n)) for n in range(3)),
             "b.jsonl": json.dumps(study(1)) + "\n{]\n",
             "c.json": json.dumps([study(1), study(2)]),
-            "d.xml": "<s><PubmedArticle><PMID>1</PMID></PubmedArticle><PubmedArticle><PMID>2</PMID></PubmedArticle></s>",
+            "d.xml": "<s><PubmedArticle><PMID>1</PMID></PubmedArticle>"
+            "<PubmedArticle><PMID>2</PMID></PubmedArticle></s>",
         }.items():
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.encode())[:-4])
         kinds: dict[str, list[str]] = {}

@@ -195,7 +195,8 @@ def test_a_source_is_loaded_by_name(install: Install) -> None:
 @pytest.mark.parametrize(
     ("contract", "component", "options", "why"),
     [
-        ("ChunkStage", "preprocessors.DocumentSplitter", {"split_length": 10, "split_overlap": 20}, "split_overlap must be"),
+        ("ChunkStage", "preprocessors.DocumentSplitter", {"split_length": 10, "split_overlap": 20},
+         "split_overlap must be"),
         ("ChunkStage", "preprocessors.DocumentSplitter", {"split_by": "chapter"}, "split_by must be one of"),
         ("ChunkStage", "preprocessors.DocumentSplitter", {"length": 10}, "unexpected keyword argument 'length'"),
         ("ChunkStage", "joiners.DocumentJoiner", {}, "joins the documents of many"),

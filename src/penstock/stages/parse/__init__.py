@@ -52,12 +52,13 @@ class AutoParser:
 
     def _load(self, payload: RawPayload) -> Parser:
         kind = payload.kind
-        where = payload.origin.uri
+        uri = payload.origin.uri
+        where = f"{uri}: " if uri != payload.source_id else ""
         if kind in FAULTS:
-            raise BadInput(f"{where}: {payload.note or FAULTS[kind]}", reason=kind)
+            raise BadInput(f"{where}{payload.note or FAULTS[kind]}", reason=kind)
         if kind not in _MODULES:
             raise BadInput(
-                f"{where}: {KNOWN.get(kind, kind)}: nothing reads this kind",
+                f"{where}{KNOWN.get(kind, kind)}: nothing reads this kind",
                 reason="unsupported",
                 next_step=f"these are read: {', '.join(READ)}",
             )
