@@ -47,6 +47,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "version": ("version",),
     "pipelines": ("pipelines", "check"),
     "ledger": ("ledger", "status"),
+    "sources": ("sources", "list"),
+    "index": ("index", "status"),
+    "eval": ("eval", "ir", "--help"),
 }
 
 

@@ -123,6 +123,42 @@ def test_a_run_of_other_documents_rebuilds_the_deleted_index_too(house: House, d
     assert house.run(other).report["nothing_to_do"]
 
 
+def test_a_deleted_index_holds_again_what_was_searchable_of_a_document_that_has_failed_since(
+    house: House, documents: Path
+) -> None:
+    note = documents / "note.md"
+    note.write_text("# A note\n\nMetformin as it was.\n")
+    assert house.run(documents).status == 0
+    note.write_text("")
+    assert house.run(documents).status == 3
+    before = texts(house)
+    assert any("as it was" in text for _, _, text in before)
+    for file in house.home.glob("index.db*"):
+        file.unlink()
+    assert house.run(documents).status == 3
+    assert texts(house) == before
+    note.write_text("# A note\n\nMetformin as it is.\n")
+    assert house.run(documents).status == 0
+    assert not any("as it was" in text for _, _, text in texts(house))
+    expect_sound(house, stores_used=2)
+
+
+def test_a_run_killed_while_it_rebuilds_the_index_leaves_the_rest_to_the_next(
+    house: House, documents: Path, tmp_path: Path
+) -> None:
+    assert house.run(documents).status == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "note.md").write_text("# A note\n\nMetformin once more.\n")
+    for file in house.home.glob("index.db*"):
+        file.unlink()
+    killed = house.run(other, FAILPOINT="after SqliteSearchIndex.replace #1", PENSTOCK_GROUP_SIZE="8")
+    assert killed.status == -signal.SIGKILL
+    assert house.run(other).status == 0
+    assert len({doc for doc, _, _ in texts(house)}) == 31
+    expect_sound(house, stores_used=2)
+
+
 def test_a_renamed_pipeline_goes_on_with_what_the_old_one_had(house: House, documents: Path) -> None:
     (documents / "torn.json").write_text('{"protocolSection": {')
     assert house.run(documents).status == 3

@@ -204,7 +204,7 @@ class Database:
         above = next((p for p in (self.path, *self.path.absolute().parents) if p.exists()), self.path)
         if above != self.path and not above.is_dir():
             return f"{above} is no folder: move it away, or set PENSTOCK_HOME to a folder"
-        return f"make {above} readable and writable for you, or set PENSTOCK_HOME to a folder of yours"
+        return f"make {above} and its folder readable and writable for you, or set PENSTOCK_HOME to a folder of yours"
 
 
 _URLS = "write sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name, or unset it: SQLite in PENSTOCK_HOME"

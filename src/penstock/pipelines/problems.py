@@ -132,8 +132,8 @@ def _wrong_value(key: str, details: Sequence[ErrorDetails]) -> tuple[str, str]:
             fix = f"write {key}: [{value}]"
         elif "a list" in wanted:
             fix = "write - before each of its entries"
-        elif {"a whole number", "a number"} & set(wanted):
-            fix = f"write {key}: and a number, without quotes"
+        elif {"a whole number", "a number"} >= set(wanted):
+            fix = f"write a number after {key}:, without quotes"
         return f"{key!r} must be {' or '.join(dict.fromkeys(wanted))}, which {_shown(value)} is not", fix
     said = [_refusal(key, detail) for detail in details]
     return "; ".join(dict.fromkeys(message for message, _ in said)), next((fix for _, fix in said if fix), "")

@@ -37,7 +37,7 @@ def _load_slowly(content: bytes) -> Any:
     except json.JSONDecodeError as error:
         ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         line = f"line {error.lineno}, " if "\n" in text else ""
-        where = f"{error.msg} at {line}column {error.colno}"
+        where = f"{error.msg.removesuffix(' at')} at {line}column {error.colno}"
         raise BadInput(f"not JSON: {where}", reason="truncated" if ended else "malformed") from None
     except RecursionError:
         raise BadInput("the JSON is nested too deeply") from None

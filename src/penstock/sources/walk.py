@@ -133,19 +133,23 @@ def walk(root: str, after: Parts | None = None, skip: Set[str] = frozenset()) ->
             yield Place(path, real(path) if os.path.islink(path) else path)
             continue
         try:
-            stack.append(iter(_entries(path, root, skip)))
+            stack.append(_entries(path, root, skip))
         except OSError as error:
             yield Place(path, path, problem=error.strerror or str(error))
 
 
-def _entries(folder: str, root: str, skip: Set[str]) -> list[tuple[str, bool]]:
+def _entries(folder: str, root: str, skip: Set[str]) -> Iterator[tuple[str, bool]]:
+    """(path, whether it is a folder) by name. A folder of a million files costs the memory of their names."""
+    names: list[str] = []
+    folders: set[str] = set()
     with os.scandir(folder) as entries:
-        listed = [
-            (entry.name, entry.path, entry.is_dir(follow_symlinks=False))
-            for entry in entries
-            if not entry.name.startswith(".") and entry.path not in skip and _is_wanted(entry, root, skip)
-        ]
-    return [(path, is_folder) for _, path, is_folder in sorted(listed)]
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.path not in skip and _is_wanted(entry, root, skip):
+                names.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(entry.name)
+    names.sort()
+    return ((os.path.join(folder, name), name in folders) for name in names)
 
 
 def _is_wanted(entry: os.DirEntry[str], root: str, skip: Set[str]) -> bool:

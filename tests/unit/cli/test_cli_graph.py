@@ -140,6 +140,8 @@ def test_the_whole_graph_is_exported_to_where_it_says(ledger: SqlGraph) -> None:
     assert done.output == "wrote mine: 3 nodes, 3 edges, 3 evidence\n"
     assert sorted(file.name for file in Path("mine").iterdir()) == ["edges.csv", "evidence.csv", "nodes.csv"]
     assert graph("export", "--format", "graphml").exit_code == 0
+    assert graph("export", "--format", "graphml", "--out", "-").output == Path("graph.graphml").read_text()
+    assert "csv is a folder" in str(graph("export", "--format", "csv", "--out", "-").exception)
     assert Path("graph.graphml").read_bytes().startswith(b"<?xml")
     assert "one of csv, cypher, graphml, jsonld" in str(graph("export", "--format", "gexf").exception.next_step)
 
@@ -149,4 +151,4 @@ def test_a_page_is_written_for_one_node_and_refused_where_it_makes_no_sense(ledg
     assert "2 edges" in done.output
     assert Path("m.html").read_text().startswith("<!doctype html>")
     assert isinstance(graph("Metformin", "--html", "m.html", "--json").exception, UsageError)
-    assert "can't write" in str(graph("Metformin", "--html", "no/such/folder/m.html").exception)
+    assert "can't write" in str(graph("Metformin", "--html", f"{Path(__file__)}/m.html").exception)

@@ -61,6 +61,29 @@ def test_what_a_killed_run_left_is_told(penstock: Penstock, good: Path, root: Pa
     assert "none stands dead, failed or left behind" in penstock("doctor").out
 
 
+def test_an_index_of_another_ledger_is_told_with_what_helps(penstock: Penstock, good: Path, tmp_path: Path) -> None:
+    for more in ("", "More.", "Yet more."):
+        (good / "a.md").write_text(f"# Metformin\n\nMetformin lowers glucose. {more}\n")
+        penstock("run", "auto", "notes/a.md")
+    for file in (tmp_path / ".penstock").glob("ledger.db*"):
+        file.unlink()
+    assert "PENSTOCK_INDEX_PATH" in " ".join(penstock("run", "auto", "notes/a.md").out.split())
+    found = by_name(penstock("doctor", "--json"))["documents"]
+    assert (found["state"], "PENSTOCK_INDEX_PATH" in found["fix"]) == ("bad", True)
+    for file in (tmp_path / ".penstock").glob("index.db*"):
+        file.unlink()
+    assert penstock("retry").status == 0
+
+
+def test_where_no_makefile_is_no_target_of_one_is_named(
+    penstock: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_EMBEDDER", "none")
+    assert "make " not in penstock("doctor").out
+    (tmp_path / "Makefile").write_text("x:\n\nui:\n\ninstall-model:\n")
+    assert "make install-model" in penstock("doctor").out
+
+
 def test_an_output_that_the_artifact_store_lost_is_told(penstock: Penstock, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/long.txt").write_text("Metformin lowers glucose. " * 20_000)

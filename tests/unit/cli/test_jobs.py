@@ -21,6 +21,7 @@ def test_jobs_lists_documents_with_where_each_stands(penstock: Penstock, notes: 
     assert listed["total"] == 1
     (job,) = listed["jobs"]
     assert (job["source_id"], job["current_stage"], job["reason"]) == (str(notes / "c.json"), "parse", "truncated")
+    assert "not JSON" in job["message"]
 
 
 def test_jobs_can_be_narrowed_and_cut_short(penstock: Penstock, good: Path) -> None:
@@ -43,6 +44,16 @@ def test_without_jobs_it_says_how_to_start_some(penstock: Penstock, tmp_path: Pa
         said = penstock(*command)
         assert (said.status, said.err.startswith("no ledger at .penstock/ledger.db yet")) == (2, True), command
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [("jobs",), ("explain", "a"), ("graph", "a"), ("retry",), ("run", "auto", "notes")])
+def test_a_home_that_is_a_file_is_refused_with_what_helps(
+    penstock: Penstock, good: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", "notes/a.md")
+    said = penstock(*command)
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "PENSTOCK_HOME" in said.err
 
 
 def test_a_tenant_of_another_form_is_refused(penstock: Penstock, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:

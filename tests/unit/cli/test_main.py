@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
@@ -62,9 +64,40 @@ def test_a_setting_that_cannot_be_taken_is_a_mistake(penstock: Penstock, monkeyp
     assert (said.status, "PENSTOCK_GROUP_SIZE" in said.err) == (2, True)
 
 
-@pytest.mark.parametrize("arguments", [("jobs", "--bogus"), ("jbs",), ("run",), ("retry", "--limit")])
-def test_what_typer_refuses_exits_two(penstock: Penstock, arguments: tuple[str, ...]) -> None:
-    assert penstock(*arguments).status == 2
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("jobs", "--bogus"), "no such option: --bogus (penstock jobs --help)"),
+        (("jbs",), "no such command 'jbs'. Did you mean 'jobs'? (penstock --help)"),
+        (("run",), "missing argument 'pipeline' (penstock run --help)"),
+        (("jobs", "--limit", "0", "--json"), "'--limit': "),
+        (("search", "x", "-k", "many"), "(penstock search --help)"),
+        (("graph", "show", "--bogus"), "no such option: --bogus (penstock graph show --help)"),
+    ],
+)
+def test_what_typer_refuses_is_one_line_and_exits_two(
+    penstock: Penstock, arguments: tuple[str, ...], said: str
+) -> None:
+    refused = penstock(*arguments)
+    assert (refused.status, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert said in refused.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("pipelines",)])
+def test_a_group_without_a_command_shows_its_help(penstock: Penstock, arguments: tuple[str, ...]) -> None:
+    said = penstock(*arguments)
+    assert (said.status, said.err) == (2, "")
+    assert "Usage: " in said.out
+
+
+def test_an_interrupt_while_the_command_line_is_loading_is_one() -> None:
+    interrupted = "import sys, signal, os, builtins; real = builtins.__import__\n"
+    interrupted += "def early(name, *rest):\n"
+    interrupted += "    if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+    interrupted += "    return real(name, *rest)\n"
+    interrupted += "builtins.__import__ = early\nfrom penstock.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_the_version_is_told(penstock: Penstock) -> None:

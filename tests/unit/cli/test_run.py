@@ -169,7 +169,7 @@ def test_submit_queues_a_batch_that_can_also_be_run_by_hand(penstock: Penstock, 
 
 def test_submit_keeps_whole_paths_since_dagster_may_run_elsewhere(penstock: Penstock, good: Path) -> None:
     said = penstock("submit", "auto", "notes", "--batch-size", "7", "--json")
-    assert said.json["submission"]["request"] == f'{{"paths":["{good}"]}}'
+    assert said.json["submission"]["request"] == {"paths": [str(good)]}
     assert said.json["submission"]["batch_size"] == 7
     assert said.json["batch"]["status"] == "queued"
     assert said.json["new"] is True

@@ -81,6 +81,22 @@ def test_with_vectors_and_an_embedder_both_legs_are_named(index):
     assert "note" not in result.output
 
 
+def test_dates_the_wrong_way_round_are_refused(index):
+    refused = run("metformin", "--since", "2025", "--until", "2020-05").exception
+    assert "nothing is from 2025 on" in str(refused)
+    assert run("metformin", "--since", "2025-03", "--until", "2025").exception is None
+
+
+def test_a_tenant_that_has_nothing_is_told(index):
+    fill(index)
+    assert "nothing of the tenant 'other' is indexed" in run("metformin", "--tenant", "other").output
+
+
+def test_no_line_is_filled_up_with_blanks(index):
+    fill(index)
+    assert [line for line in run("what does metformin lower").output.splitlines() if line.endswith("  ")] == []
+
+
 def test_no_hits_are_no_failure(index):
     fill(index)
     result = run("aspirin")

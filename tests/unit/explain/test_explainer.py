@@ -215,6 +215,44 @@ def test_a_file_is_looked_at_as_it_is_now(desk: Desk) -> None:
     assert desk.explainer.document("a.md").origin.now == "gone"
 
 
+def test_a_file_that_can_not_be_read_now_is_told_so(desk: Desk) -> None:
+    """A folder in its place is the unreadable thing that a superuser can't read either."""
+    path = desk.write("a.md", TEXT)
+    desk.run()
+    path.unlink()
+    path.symlink_to(path)
+    assert desk.explainer.document("a.md").origin.now == "unreadable"
+
+
+def test_an_index_of_another_ledger_is_told_and_what_mends_it(desk: Desk) -> None:
+    for text in (TEXT, f"{TEXT}More.", f"{TEXT}Yet more."):
+        desk.write("a.md", text)
+        desk.run()
+    desk.app.close()
+    for file in desk.home.glob("ledger.db*"):
+        file.unlink()
+    desk.again()
+    failed = desk.run()
+    index = desk.home / "index.db"
+    assert f"{index} holds a newer generation of " in (failed.error or "")
+    assert "PENSTOCK_INDEX_PATH" in (failed.next_step or "")
+    stands = desk.explainer.document("a.md").standing
+    assert (stands.ledger, stands.index, stands.searchable) == (1, 3, True)
+    assert stands.why == f"the index {index} holds generation 3, which this ledger doesn't know: another wrote it"
+    assert "penstock retry" in stands.next_step
+
+
+def test_a_retired_document_is_in_no_graph(desk: Desk) -> None:
+    path = desk.write("a.md", TEXT)
+    desk.write("b.md", TEXT.replace("Metformin", "Apixaban"))
+    desk.run()
+    path.unlink()
+    request = RunRequest(query={"paths": [str(desk.notes)]}, retire="all", full=True)
+    desk.app.runner.run(desk.app.pipelines.named("auto"), request)
+    stands = desk.explainer.document("a.md").standing
+    assert (stands.status, stands.index, stands.graph) == ("retired", None, None)
+
+
 def test_a_chunk_leads_back_to_the_bytes_it_is_made_of(desk: Desk) -> None:
     desk.write("a.md", TEXT)
     desk.run()

@@ -48,8 +48,25 @@ def execute(database: Database, *statements: str) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://h/d", "oracle://h/d", "sqlite3:///x"])
 def test_an_url_that_is_no_ledger_is_the_users_mistake(url: str) -> None:
-    with pytest.raises(UsageError, match="PENSTOCK_DATABASE_URL"):
+    with pytest.raises(UsageError, match="PENSTOCK_DATABASE_URL") as refused:
         Database(url)
+    assert "sqlite:///" in refused.value.next_step
+
+
+def test_a_file_that_is_no_database_is_refused_with_what_helps(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_text("My diary. " * 99)
+    with pytest.raises(UsageError, match="file is not a database") as refused:
+        execute(database_at(path), "SELECT 1")
+    assert "PENSTOCK_DATABASE_URL" in refused.value.next_step
+    assert "move it away" in refused.value.next_step
+
+
+def test_a_folder_that_cannot_be_is_refused_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="can't be used") as refused:
+        execute(database_at(tmp_path / "file/home/ledger.db"), "SELECT 1")
+    assert refused.value.next_step.startswith(f"{tmp_path / 'file'} is no folder")
 
 
 def test_a_plain_postgresql_url_takes_the_driver_we_have() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+from dagster import DagsterEvent, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from penstock.bootstrap import App, open_app
 from penstock.orchestration.build import build_definitions
@@ -28,6 +28,14 @@ stages:
   - {name: parse, type: ParseStage, depends_on: [ingest]}
   - {name: chunk, type: ChunkStage, use: witness, depends_on: [parse]}
 """
+
+TWO_LEAVES = (
+    SMALL
+    + """
+  - {name: embed, type: EmbedStage, use: none, depends_on: [chunk]}
+  - {name: extract, type: ExtractStage, depends_on: [chunk]}
+"""
+)
 
 
 class Project:
@@ -74,9 +82,21 @@ class Project:
         assert run is not None
         return run.tags["penstock/outcome"]
 
+    def said(self, run_id: str) -> list[str]:
+        """What a run logged, line by line."""
+        return [record.event_log_entry.user_message for record in self.instance.get_records_for_run(run_id).records]
+
     def calls(self) -> list[str]:
         log = self.witness / "calls"
         return sorted(log.read_text().split()) if log.exists() else []
+
+
+def line_of(failed: DagsterEvent) -> str:
+    """The line a step failed with."""
+    data = failed.step_failure_data.user_failure_data
+    assert data is not None
+    assert data.description is not None
+    return data.description
 
 
 @pytest.fixture

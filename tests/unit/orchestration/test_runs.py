@@ -11,9 +11,7 @@ import pytest
 from dagster import (
     AssetCheckKey,
     AssetKey,
-    DagsterEvent,
     DagsterEventType,
-    DagsterRunStatus,
     ExecuteInProcessResult,
     TableMetadataValue,
 )
@@ -27,7 +25,7 @@ from penstock.stages.chunk import SentenceChunker
 from penstock.stages.embed import NoEmbedder
 from penstock.stages.extract import StructuredExtractor
 
-from .conftest import SMALL, Project
+from .conftest import SMALL, TWO_LEAVES, Project, line_of
 
 
 def metadata(result: ExecuteInProcessResult, op: str) -> dict[str, Any]:
@@ -49,13 +47,6 @@ def metadata(result: ExecuteInProcessResult, op: str) -> dict[str, Any]:
 def failure_line(result: ExecuteInProcessResult) -> str:
     [event] = [e for e in result.all_events if e.is_step_failure]
     return line_of(event)
-
-
-def line_of(failed: DagsterEvent) -> str:
-    data = failed.step_failure_data.user_failure_data
-    assert data is not None
-    assert data.description is not None
-    return data.description
 
 
 def check_of(project: Project, stage: str) -> Any:
@@ -193,15 +184,6 @@ def test_a_closed_gate_skips_what_follows_and_the_run_succeeds(
     assert skipped == ["chunk", "embed", "index", "extract", "kg"]
 
 
-TWO_LEAVES = (
-    SMALL
-    + """
-  - {name: embed, type: EmbedStage, use: none, depends_on: [chunk]}
-  - {name: extract, type: ExtractStage, depends_on: [chunk]}
-"""
-)
-
-
 def test_a_batch_is_closed_by_the_last_of_its_leaves(
     project: Project, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,57 +249,6 @@ def test_a_signal_waits_for_a_quiet_moment_and_gives_leases_back(
     assert len(calls) == 4, f"{done} were called before the signal was answered"
 
 
-def said_in(project: Project, run_id: str) -> list[str]:
-    """What a run logged, line by line."""
-    return [r.event_log_entry.user_message for r in project.instance.get_records_for_run(run_id).records]
-
-
-def launched_then(project: Project, edit: Callable[[], object], by_hand: bool = True) -> str:
-    """What Dagster does with a run whose pipeline is edited, and not reloaded, before it is launched; its id.
-
-    The launchpad pins the steps of the job as it was loaded; a schedule does not.
-    """
-    config = {"request": {"paths": [str(project.docs)]}}
-    shown = project.definitions().get_job_def("small")
-    steps = create_execution_plan(shown, config).step_keys_to_execute if by_hand else None
-    plan = create_execution_plan(shown, config, step_keys_to_execute=steps)
-    edit()
-    run = project.instance.create_run_for_job(shown, execution_plan=plan if by_hand else None, run_config=config)
-    execute_run(InMemoryJob(project.definitions().get_job_def("small")), run, project.instance)
-    return run.run_id
-
-
-@pytest.mark.parametrize("by_hand", [True, False])
-def test_a_run_of_stages_that_are_others_on_disk_now_is_refused_in_one_line(
-    by_hand: bool, project: Project, app: App
-) -> None:
-    project.pipeline(SMALL)
-    project.document("a.md")
-    run_id = launched_then(project, lambda: project.pipeline(TWO_LEAVES), by_hand)
-    run = project.instance.get_run_by_id(run_id)
-    assert run is not None
-    assert run.status is DagsterRunStatus.FAILURE
-    assert run.tags["penstock/outcome"] == "failed"
-    [failed] = project.instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records
-    assert line_of(failed.event_log_entry.get_dagster_event()) == (
-        "small.yaml was edited after this code location was loaded. "
-        "Next: reload the code location, then launch it again"
-    )
-    assert app.ledger.runs.get(run_id) is None
-
-
-def test_a_run_whose_options_are_others_on_disk_now_takes_those_and_says_so(project: Project) -> None:
-    project.pipeline(SMALL)
-    project.document("a.md")
-    run_id = launched_then(project, lambda: project.pipeline(SMALL.replace("use: witness", "use: sentences")))
-    run = project.instance.get_run_by_id(run_id)
-    assert run is not None
-    assert run.tags["penstock/outcome"] == "complete"
-    edited = "small.yaml was edited after this code location was loaded: this run takes it as it is now"
-    assert edited in said_in(project, run_id)
-    assert project.calls() == []
-
-
 def re_execute(project: Project, first: ExecuteInProcessResult, steps: list[str] | None = None) -> str:
     """What Dagster does to re-execute a run, all of it or only some steps; the outcome."""
     job = project.definitions().get_job_def("small")
@@ -381,7 +312,7 @@ def test_a_re_execution_says_what_changed_since(project: Project) -> None:
     project.pipeline(SMALL.replace("use: witness", "use: sentences, with: {size: 40}"))
     assert re_execute(project, first, ["chunk"]) == "complete"
     [run] = project.instance.get_runs(limit=1)
-    noted = said_in(project, run.run_id)
+    noted = project.said(run.run_id)
     assert "changed since: chunk: implementation witness → sentences" in noted
 
 
@@ -425,4 +356,4 @@ def test_a_run_of_a_selection_of_ops_is_closed_as_it_stands_and_says_what_is_lef
     assert project.outcome(result) == "partial"
     assert app.ledger.batches.batch(1).status == "partial"
     left = "documents due at stages that this run leaves out: 1. Next: penstock retry"
-    assert left in said_in(project, result.run_id)
+    assert left in project.said(result.run_id)
