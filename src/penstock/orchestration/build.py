@@ -15,6 +15,7 @@ from dagster import (
 
 from penstock.bootstrap import open_app
 from penstock.errors import ConfigError, Problem
+from penstock.ir.model import clean_text
 from penstock.orchestration.assets import assets_of, checks_of
 from penstock.orchestration.jobs import broken_job, job_of
 from penstock.orchestration.sensors import batches_sensor
@@ -85,7 +86,7 @@ def schedules_of(topology: Topology, job: JobDefinition) -> list[ScheduleDefinit
 def _log(topologies: dict[str, Topology], broken: dict[Path, ConfigError]) -> None:
     log = get_dagster_logger("penstock")
     for problem in broken.values():
-        log.error(str(problem))
+        log.error(clean_text(str(problem)))  # a file name may be no UTF-8
     warnings = sum(len(topology.warnings) for topology in topologies.values())
     if warnings:
         log.debug(f"{warnings} warnings about pipelines: penstock pipelines check shows them")
