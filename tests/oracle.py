@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import Row, Table, select
 
+from penstock.errors import ArtifactLost
 from penstock.ledger import schema
 from penstock.ledger.database import Database
 from penstock.ledger.graph import SqlGraph
@@ -152,7 +153,10 @@ def _made(s: Stores, state: Row[Any]) -> tuple[Any, ...]:
     output = s.outputs.get((job.document_id, state.output)) if job else None
     if output is None:
         return (*by, state.output is not None)
-    body = output.body if output.body is not None else s.artifacts.get(output.hash.hex())
+    try:
+        body = output.body if output.body is not None else s.artifacts.get(output.hash.hex())
+    except ArtifactLost:
+        return (*by, "lost or damaged")
     sink = s.sink(state)
     if sink is None:
         return (*by, output.kind, output.hash, output.size, sha256(body).digest() == output.hash)

@@ -20,7 +20,10 @@ from house import House, Warm
 from penstock.ledger import schema
 from penstock.ledger.graph_schema import TABLES as GRAPH
 
-HISTORY = {"ledger_meta", "submissions", "batches", "runs", "batch_jobs", "runners"}
+HISTORY = {
+    *("ledger_meta", "submissions", "batches", "runs", "batch_jobs", "runners"),
+    *("scopes", "scope_documents", "stores", "watermarks", "rates"),
+}
 """How it came about, which may differ."""
 IGNORED = {
     "documents": {"created_at", "updated_at"},

@@ -86,6 +86,21 @@ def test_more_than_a_tenth_is_refused_until_it_is_confirmed(house: House, docume
     assert len(searchable(house)) == COUNT - GONE - 1
 
 
+def test_nothing_is_retired_while_something_could_not_be_read(house: House, documents: Path, tmp_path: Path) -> None:
+    """A file that is cut off may have held what seems gone."""
+    assert house.run(documents).status == 0
+    take_away(documents, tmp_path / "aside")
+    torn = documents / "torn.jsonl"
+    torn.write_text('{"a": ')
+    ran = house.penstock("run", "counted", str(documents), "--json", "--retire", "--yes")
+    assert ran.status == 3
+    assert any(note.startswith("nothing is retired: 1 of what was listed") for note in ran.report["notes"])
+    assert len(searchable(house)) == COUNT
+    torn.unlink()
+    assert retire(house, documents) == 0
+    assert len(searchable(house)) == COUNT - GONE
+
+
 def test_a_retirement_killed_at_any_commit_is_brought_to_its_end(
     new_house: Callable[[str], House], documents: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ any more, and whoever does is fenced off), its sinks let go of it, it is retired
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, literal, select, update
@@ -41,6 +41,21 @@ class Retirement:
             held = select(func.count()).select_from(scope_documents).where(scope_documents.c.scope_id == scope)
             gone = select(func.count()).select_from(scope_documents).where(_gone(scope, submission))
             return int(connection.execute(gone).scalar_one()), int(connection.execute(held).scalar_one())
+
+    def damaged(self, scope: int, submission: int, kinds: Collection[str]) -> int:
+        """How many of the documents that a listing gave are of these kinds: who knows what they held before."""
+        query = (
+            select(func.count())
+            .select_from(scope_documents)
+            .join(documents, documents.c.id == scope_documents.c.document_id)
+            .where(
+                scope_documents.c.scope_id == scope,
+                scope_documents.c.seen >= submission,
+                documents.c.kind.in_(kinds),
+            )
+        )
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def mark(self, tenant: str, scope: int, submission: int, sinks: Sequence[str]) -> int:
         """Take those documents off their way; how many. From now on they are not of the scope."""
@@ -105,7 +120,10 @@ class Retirement:
             self._db.take_turns(connection, f"intake {tenant}")
             lock_jobs(connection, theirs)
             retired = update(jobs).where(theirs).values(status="retired", updated_at=clock(connection))
-            return len(connection.execute(retired.returning(jobs.c.document_id)).scalars().all())
+            gone = connection.execute(retired.returning(jobs.c.document_id)).scalars().all()
+            theirs_here = and_(scope_documents.c.scope_id == scope, scope_documents.c.document_id.in_(gone))
+            connection.execute(scope_documents.delete().where(theirs_here))
+            return len(set(gone))
 
     def leaving(self, tenant: str, pipeline: str) -> list[Leaving]:
         """The next documents of a pipeline that its sinks have to let go of."""

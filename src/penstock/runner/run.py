@@ -19,6 +19,7 @@ from penstock.runner.report import Observer, RunReport, Silent, StageReport
 from penstock.runner.retire import forget_failures, let_go, retire
 from penstock.runner.session import Session
 from penstock.runner.stage import Limits, StageLoop
+from penstock.sources.sniff import FAULTS
 from penstock.stores.artifacts import ArtifactStore
 
 
@@ -217,9 +218,15 @@ class Runner:
     def _retiring(self, run: OpenRun, report: StageReport) -> Callable[[Listing], None]:
         def retiring(listing: Listing) -> None:
             complete = self._ledger.watermarks.complete(listing.submission)
-            if complete:
+            damaged = self._ledger.retirement.damaged(listing.scope, listing.submission, list(FAULTS))
+            if complete and not damaged:
                 forget_failures(self._ledger.retirement, run.plan, run.scope.tenant, listing, report)
             if run.retire == "none":
+                return
+            if damaged:
+                report.note(
+                    f"nothing is retired: {damaged} of what was listed could not be read, and may hold what seems gone"
+                )
                 return
             if not complete:
                 raise StageFailed(

@@ -105,7 +105,13 @@ def _is_index(connection: apsw.Connection, path: Path) -> bool:
 
 def rebuild(path: Path) -> str:
     """What helps when an index can't be used as it is: nothing in it is only there."""
-    return f"delete {path} (with -wal and -shm beside it); the next run builds it anew"
+    begun = "penstock index discard (a new one is half built), then " if _is_building(path) else ""
+    return f"{begun}delete {path} (with -wal and -shm beside it); the next run builds it anew"
+
+
+def _is_building(path: Path) -> bool:
+    """Whether a generation of the index that `path` is one of is under construction (search_generations)."""
+    return any(path.parent.glob(f"{path.stem.partition('.')[0]}*.next"))
 
 
 OTHER_MODEL = "penstock index rebuild builds it anew with another model (one half built: penstock index discard first)"
