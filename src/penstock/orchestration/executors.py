@@ -30,6 +30,11 @@ def executor_of(topology: Topology) -> ExecutorDefinition:
     if not checked.success:
         file = read(topology.path)
         raise ConfigError([_problem(file, name, found, error) for error in checked.errors or []])
+    at_once = config.get("max_concurrent")
+    if isinstance(at_once, int) and at_once < 0:  # Dagster takes it, and waits for ever
+        where = ("executor", name, "max_concurrent")
+        message = f"executor {name!r}: {at_once} processes at once"
+        raise ConfigError([read(topology.path).problem(where, message, "0 (as many as there are cores) or more")])
     return chosen
 
 

@@ -97,6 +97,8 @@ def test_the_executor_is_the_yamls(project: Project, app: App) -> None:
          "did you mean 'max_concurrent'?"),
         ("{multiprocess: {retries: {enabld: {}}}}", (8, 37), "executor 'multiprocess' has no option 'retries:enabld'",
          "did you mean 'enabled'?"),
+        ("{multiprocess: {max_concurrent: -3}}", (8, 43), "executor 'multiprocess': -3 processes at once",
+         "0 (as many as there are cores) or more"),
     ],
 )  # fmt: skip
 def test_an_executor_that_cannot_be_had_is_told_where_it_is_named(
