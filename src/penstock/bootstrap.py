@@ -130,7 +130,7 @@ class App:
         """What there is to embed with, where a pipeline names nothing."""
         s = self.settings
         endpoint = EmbeddingEndpoint(s.embed_url, s.embed_model, s.embed_api_key) if s.embed_url else None
-        return Embedding(s.home / "models", endpoint, s.embedder)
+        return Embedding(s.home / "models", endpoint, s.embedder, s.fastembed_cache)
 
     @cached_property
     def runner(self) -> Runner:

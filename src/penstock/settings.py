@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     embed_model: str = ""
     embed_api_key: SecretStr | None = None
 
+    fastembed_cache: Path | None = Field(default=None, validation_alias="FASTEMBED_CACHE_PATH")
+    """FastEmbed's own variable: where it keeps its models; empty: in `home`."""
+
     clinicaltrials_url: str = ""
     """Base URL of ClinicalTrials.gov's API; empty: the public one. Here and below a URL may be at a private address."""
     openalex_url: str = ""

@@ -285,7 +285,9 @@ def _embeds_here(settings: Settings) -> Check:
 
     index = SqliteSearchIndex(settings.index_location)
     try:
-        chosen = without_endpoint(Embedding(settings.home / "models", None, settings.embedder), index)
+        chosen = without_endpoint(
+            Embedding(settings.home / "models", None, settings.embedder, settings.fastembed_cache), index
+        )
     finally:
         index.close()
     fix = "set PENSTOCK_EMBED_URL and PENSTOCK_EMBED_MODEL to an OpenAI-compatible endpoint"

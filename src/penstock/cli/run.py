@@ -71,7 +71,7 @@ def run(
         if retire and (batch is not None or "limit" in asked):
             raise UsageError("only a whole listing tells what is gone: leave out --batch and --limit")
         leaves: Retire = "none" if not retire else "all" if yes else "some"
-        request = RunRequest(source, asked, tenant or app.settings.tenant, batch, leaves, full or retire)
+        request = RunRequest(source, asked, tenant or app.settings.tenant, batch, leaves, full)
         report = run_here(app, topology, request)
     if as_json:
         print_json(report_json(topology.name, report))

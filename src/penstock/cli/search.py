@@ -86,7 +86,7 @@ def _search(
         return SearchResult(query, (), (), f"nothing is indexed yet at {index.path}; penstock run fills it")
     metadata, notes = resolve(index, tenant, filters.metadata)
     filters = replace(filters, metadata=metadata)
-    search = _hybrid(index, settings, embedder_of)
+    search = hybrid(index, settings, embedder_of)
     result = search.search(query, tenant=tenant, k=k, filters=filters, per_document=documents)
     if not result.hits and not index.count(tenant).documents:
         notes = [f"nothing of the tenant {tenant!r} is indexed"]
@@ -95,7 +95,7 @@ def _search(
     )
 
 
-def _hybrid(index: SqliteSearchIndex, settings: Settings, embedder_of: EmbedderOf | None) -> HybridSearch:
+def hybrid(index: SqliteSearchIndex, settings: Settings, embedder_of: EmbedderOf | None) -> HybridSearch:
     """What can't be set up costs the dense leg, not the search."""
     from penstock.errors import UsageError
     from penstock.retrieval.hybrid import HybridSearch

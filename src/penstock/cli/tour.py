@@ -29,10 +29,10 @@ _LOOKED_AT = 400
 def tour(console: Console, app: App, drug: str, condition: str, *, examples: bool) -> None:
     """Searches, the graph around the drug, and the trail of one edge. `examples`: the documents are those we know."""
     from penstock.cli.embedding import query_embedder
-    from penstock.retrieval.hybrid import HybridSearch
+    from penstock.cli.search import hybrid
 
     subject = find_subject(app, drug, condition, examples=examples)
-    search = HybridSearch(app.index, query_embedder(app.settings))
+    search = hybrid(app.index, app.settings, query_embedder)
     for words in subject.queries:
         _show_search(console, search.search(words, tenant=app.settings.tenant, k=HITS, per_document=True))
     if subject.around is not None:

@@ -1,4 +1,4 @@
-"""Submissions, batches and runs: what was asked for, how it was cut, and which run is about what."""
+"""Batches: the documents one run takes; who launches them, and what their runs left behind."""
 
 from __future__ import annotations
 
@@ -258,10 +258,16 @@ def new_batch(
 
 def _let_go(connection: Connection, batch: int) -> None:
     """If a batch was the one whose run lists, nobody fills its last slice any more: that may be worked on."""
-    other = batches.alias()
-    its = select(batches.c.submission_id).where(batches.c.id == batch).scalar_subquery()
-    first = select(func.min(other.c.id)).where(other.c.submission_id == its).scalar_subquery()
-    filling = and_(batches.c.submission_id == its, batches.c.status == "filling", first == batch)
+    its = select(batches.c.submission_id).where(batches.c.id == batch)
+    submission = connection.execute(its).scalar()
+    first = select(func.min(batches.c.id)).where(batches.c.submission_id == submission)
+    if submission is not None and connection.execute(first).scalar() == batch:
+        launch(connection, submission)
+
+
+def launch(connection: Connection, submission: int) -> None:
+    """Nobody fills it any further: what a submission's last slice holds may be worked on."""
+    filling = and_(batches.c.submission_id == submission, batches.c.status == "filling")
     connection.execute(update(batches).where(filling).values(status="queued"))
 
 

@@ -8,10 +8,10 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from penstock.errors import Fenced, NotFound, UsageError
-from penstock.ledger.batches import BATCH_COLUMNS, Batch, new_batch
+from penstock.ledger.batches import BATCH_COLUMNS, Batch, launch, new_batch
 from penstock.ledger.database import Database, clock
 from penstock.ledger.listing import Listing
 from penstock.ledger.schema import batch_jobs, batches, runners, scopes, submissions, watermarks
@@ -42,6 +42,10 @@ _COLUMNS = (
     submissions.c.cursor,
 )
 _ASKED = tuple(submissions.c[name] for name in ("token", "created_at", "tenant", "source", "request"))
+
+_ENDED = select(runners.c.id).where(runners.c.id == submissions.c.runner_id, runners.c.ended_at.is_not(None))
+_FREE = or_(submissions.c.runner_id.is_(None), _ENDED.exists())
+"""Nobody is listing it."""
 
 
 class Submissions:
@@ -118,7 +122,6 @@ class Submissions:
 
     def unfinished(self, *, tenant: str, pipeline: str, source: str, request: str) -> Batch | None:
         """The batch of the newest run that was asked for just this and whose listing nobody is at: to go on with it."""
-        ended = select(runners.c.id).where(runners.c.id == submissions.c.runner_id, runners.c.ended_at.is_not(None))
         query = (
             select(*BATCH_COLUMNS)
             .join(submissions, submissions.c.id == batches.c.submission_id)
@@ -129,7 +132,7 @@ class Submissions:
                 submissions.c.request == request,
                 submissions.c.batch_size == 0,
                 submissions.c.status == "listing",
-                or_(submissions.c.runner_id.is_(None), ended.exists()),
+                _FREE,
             )
             .order_by(batches.c.id.desc())
             .limit(1)
@@ -140,7 +143,6 @@ class Submissions:
 
     def broken_off(self, tenant: str, pipelines: Collection[str]) -> list[Batch]:
         """The batches whose runs were listing when they ended, and that nobody goes on with."""
-        ended = select(runners.c.id).where(runners.c.id == submissions.c.runner_id, runners.c.ended_at.is_not(None))
         one = batches.alias()
         first = select(func.min(one.c.id)).where(one.c.submission_id == submissions.c.id).scalar_subquery()
         query = (
@@ -150,7 +152,7 @@ class Submissions:
                 submissions.c.tenant == tenant,
                 submissions.c.pipeline.in_(pipelines),
                 submissions.c.status == "listing",
-                or_(submissions.c.runner_id.is_(None), ended.exists()),
+                _FREE,
                 batches.c.id == first,
                 batches.c.status.in_(("failed", "partial", "complete", "started")),
                 or_(batches.c.attempt == 0, batches.c.status != "started"),
@@ -162,18 +164,13 @@ class Submissions:
 
     def lease_listing(self, submission: int, runner: int) -> Listing | None:
         """The right to list, from the cursor on; None when it is listed whole or somebody else is at it."""
-        ended = select(runners.c.id).where(runners.c.id == submissions.c.runner_id, runners.c.ended_at.is_not(None))
         with self._db.write() as connection:
             row = connection.execute(
                 update(submissions)
                 .where(
                     submissions.c.id == submission,
                     submissions.c.status.in_(("new", "listing")),
-                    or_(
-                        submissions.c.runner_id.is_(None),
-                        submissions.c.runner_id == runner,
-                        ended.exists(),
-                    ),
+                    or_(submissions.c.runner_id == runner, _FREE),
                 )
                 .values(status="listing", runner_id=runner, token=submissions.c.token + 1)
                 .returning(*_ASKED)
@@ -199,7 +196,7 @@ class Submissions:
             whole = update(submissions).where(ours).values(status="listed", runner_id=None, listed_at=now)
             if connection.execute(whole).rowcount != 1:
                 raise Fenced("another runner has taken this listing over")
-            _launch(connection, listing.submission)
+            launch(connection, listing.submission)
 
     def relist(self, submission: int) -> bool:
         """Let a submission be listed once more, from the start. False when it has not been listed whole."""
@@ -216,7 +213,7 @@ class Submissions:
         with self._db.write() as connection:
             ours = and_(submissions.c.id == listing.submission, submissions.c.token == listing.token)
             if connection.execute(update(submissions).where(ours).values(runner_id=None)).rowcount:
-                _launch(connection, listing.submission)
+                launch(connection, listing.submission)
 
     def first_batch(self, submission: int) -> int:
         """The batch whose run lists the submission."""
@@ -247,12 +244,6 @@ class Submissions:
             now = clock(connection)
             args = (now, mine.tenant, mine.pipeline, "slice", "filling", submission.id)
             return new_batch(self._db, connection, *args), 0
-
-
-def _launch(connection: Connection, submission: ColumnElement[int] | int) -> None:
-    """Nobody fills it any further: what a slice holds may be worked on."""
-    filling = and_(batches.c.submission_id == submission, batches.c.status == "filling")
-    connection.execute(update(batches).where(filling).values(status="queued"))
 
 
 def _size(connection: Connection, batch: int) -> int:

@@ -42,7 +42,7 @@ def request_of(config: Mapping[str, Any]) -> RunRequest:
         config["tenant"],
         config.get("batch"),
         retire=config.get("retire", "none"),
-        full=config.get("full") or config.get("retire", "none") != "none",
+        full=config.get("full", False),
     )
 
 

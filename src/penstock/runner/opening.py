@@ -23,7 +23,7 @@ from penstock.runner.session import Session
 Retire = Literal["none", "some", "all"]
 
 REFETCH = 500
-"""Failed documents that a re-execution reads again one by one; for more, list the source again (re-execute all)."""
+"""Failed documents that a retry or a re-execution reads again one by one; for more, list the source again."""
 
 
 class Refetcher(Protocol):
@@ -36,7 +36,8 @@ class Refetcher(Protocol):
 class RunRequest:
     """What a run is asked to do: list `query` from `source`, or work on a `batch` that the ledger has.
 
-    `full`: everything is listed, also by a source that could tell what changed since the last time.
+    `full`: everything is listed, also by a source that could tell what changed since the last time; where something is
+    to be retired, it is in any case.
     """
 
     source: str = "files"
@@ -51,6 +52,7 @@ class RunRequest:
     def __post_init__(self) -> None:
         """Raises UsageError for a tenant's name of another form."""
         check_tenant(self.tenant)
+        object.__setattr__(self, "full", self.full or self.retire != "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,9 @@ class Opener:
             return self._reopen(plan, before, run_id, root_run_id, stop)
         batch = self._batch(plan, request)
         scope = _scope_of(batch)
-        if batch.kind == "retry":
-            self._refetch(plan, scope, stop)
+        notes = self._refetch(plan, scope, stop) if batch.kind == "retry" else ()
         lost = self._join_lost(plan, batch)
-        notes = (*self._rebase(plan, scope), *lost)
+        notes = (*notes, *self._rebase(plan, scope), *lost)
         self._record(plan, run_id, root_run_id, batch.id, notes)
         return OpenRun(run_id, scope, plan, notes, request.retire)
 
@@ -135,28 +136,23 @@ class Opener:
         batch = self._ledger.batches.batch(before.batch_id)
         scope = _scope_of(batch)
         notes = [f"changed since: {line}" for line in differences(before.topology, plan.summary())]
-        skipped = self._refetch(plan, scope, stop)
+        kept = self._refetch(plan, scope, stop)
         again = self._ledger.batches.new_round(scope.batch)
         if again:
             notes.insert(0, f"{again} documents that had failed are tried again")
-        if skipped:
-            notes.append(
-                f"{skipped} of them are tried with the bytes that are kept: to read more than {REFETCH} again from "
-                "their source, re-execute all stages"
-            )
-        notes += self._join_lost(plan, batch)
+        notes += [*kept, *self._join_lost(plan, batch)]
         self._rebase(plan, scope)
         self._record(plan, run_id, root_run_id, scope.batch, tuple(notes))
         return OpenRun(run_id, replace(scope, again=True), plan, tuple(notes))
 
-    def _refetch(self, plan: Plan, scope: Scope, stop: Callable[[], None]) -> int:
+    def _refetch(self, plan: Plan, scope: Scope, stop: Callable[[], None]) -> tuple[str, ...]:
         """Read again, from their source, the documents that failed: they may have been mended there.
 
-        Answers for how many that was not done, since there are too many.
+        A note tells for how many that was not done, since there are too many.
         """
         listing = _listing(plan)
         if listing is None:
-            return 0
+            return ()
         lost = self._ledger.reports.lost_documents(scope.batch)
         for source_name, _, row, content in lost[:REFETCH]:
             stop()
@@ -169,7 +165,12 @@ class Opener:
             payload = source.refetch(origin)
             if payload is not None and bytes.fromhex(payload.sha256) != content:
                 self._ingest.take(plan, listing, scope, source_name, [payload])
-        return max(0, len(lost) - REFETCH)
+        if len(lost) <= REFETCH:
+            return ()
+        return (
+            f"{len(lost) - REFETCH} documents are tried with the bytes kept: more than {REFETCH} are read anew "
+            "by listing their source again",
+        )
 
     def _rebase(self, plan: Plan, scope: Scope) -> tuple[str, ...]:
         """Documents of the batch that were taken under another fingerprint get a new generation."""

@@ -80,7 +80,7 @@ class OpenAIEmbedder:
         self._space = OneSpace(self.model, index)
 
     def execute(self, items: Items) -> list[Vectors]:
-        """Raises UsageError for another dimension than this model's; else see CheckedOpenAIEmbedder.embed."""
+        """Raises ServiceUnavailable for another dimension than this model's; else see CheckedOpenAIEmbedder.embed."""
         return _per_document(items, self.model, self._client.embed, self._space)
 
     def embed(self, texts: list[str]) -> Rows:

@@ -5,7 +5,6 @@ FastEmbed itself finds out that there is no model hub after 39 s of trying; here
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,9 +28,9 @@ PROBE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class FastEmbed:
-    """The rung. Its cache is FASTEMBED_CACHE_PATH, else in `models`, which outlives a temporary folder."""
+    """The rung. Its own cache is in a temporary folder, unless FASTEMBED_CACHE_PATH says otherwise: `cache_folder`."""
 
-    models: Path
+    cache_folder: Path
 
     @property
     def name(self) -> str:
@@ -40,10 +39,6 @@ class FastEmbed:
     @property
     def model(self) -> str:
         return f"fastembed:{MODEL}"
-
-    @property
-    def cache_folder(self) -> Path:
-        return Path(os.environ.get("FASTEMBED_CACHE_PATH") or self.models / "fastembed")
 
     def missing(self) -> str:
         absent = [name for name in ("fastembed", "haystack_integrations") if find_spec(name) is None]

@@ -49,11 +49,13 @@ class Rung(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """How this installation is told to embed. `models`: the folder for what is built once; `only`: no other rung."""
+    """How this installation is told to embed. `models`: the folder for what is built once; `only`: no other rung;
+    `fastembed_cache`: where FastEmbed keeps its models, if not there."""
 
     models: Path
     endpoint: EmbeddingEndpoint | None = None
     only: Only = "auto"
+    fastembed_cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,16 @@ class Chosen:
 
 def choose(embedding: Embedding, options: RequestOptions, http: HttpService, index: VectorIndex) -> Chosen:
     """What embeds for this index. Raises UsageError for a rung that is named by `only` and can't be had."""
-    return _choose(_rungs(embedding, options, http), embedding, index)
+    return _choose([_Endpoint(embedding.endpoint, options, http), *_local(embedding)], embedding, index)
 
 
 def without_endpoint(embedding: Embedding, index: VectorIndex) -> Chosen:
     """What embeds for this index where no endpoint is configured. Raises UsageError as `choose` does."""
-    return _choose([FastEmbed(embedding.models), MiniLM(embedding.models)], embedding, index)
+    return _choose(_local(embedding), embedding, index)
 
 
-def _rungs(embedding: Embedding, options: RequestOptions, http: HttpService) -> list[Rung]:
-    return [_Endpoint(embedding.endpoint, options, http), FastEmbed(embedding.models), MiniLM(embedding.models)]
+def _local(embedding: Embedding) -> list[Rung]:
+    return [FastEmbed(embedding.fastembed_cache or embedding.models / "fastembed"), MiniLM(embedding.models)]
 
 
 def _choose(rungs: Sequence[Rung], embedding: Embedding, index: VectorIndex) -> Chosen:
