@@ -13,7 +13,8 @@
     │   ├── RateLimited            429, or a 503 that names a time
     │   ├── AttemptTimeout         one attempt took longer than timeout_seconds, or all of them deadline_seconds
     │   ├── CircuitOpen            not tried: too many faults in a row
-    │   └── StoreBusy              a database or index that is locked or away
+    │   ├── StoreBusy              a database or index that is locked or away
+    │   └── EngineUnavailable      what reads PDFs can't work here, or has stopped working
     ├── ArtifactLost               what was stored is gone, or its bytes are others: it is made or read again
     ├── Fenced                     someone else holds the lease now: drop the work, it is theirs
     ├── StorageFull                no room for what must be kept
@@ -88,7 +89,8 @@ class TerminalError(PenstockError):
 
 
 class BadInput(TerminalError):
-    """`reason`: malformed, truncated, empty, encrypted, unsupported, too-large, unreadable, schema or unexpected."""
+    """`reason`: malformed, truncated, empty, encrypted, unsupported, too-large, unreadable, schema or unexpected; of a
+    PDF also not-a-pdf, not-available, corrupt, no-pages, no-text-layer."""
 
     reason = "malformed"
     next_step = "mend the input and run it again"
@@ -143,6 +145,11 @@ class CircuitOpen(TransientError):
 
 class StoreBusy(TransientError):
     reason = "store-busy"
+
+
+class EngineUnavailable(TransientError):
+    reason = "engine-unavailable"
+    next_step = "mend what it says, then start the worker again: the documents wait"
 
 
 class ArtifactLost(PenstockError):

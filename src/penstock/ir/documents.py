@@ -2,7 +2,8 @@
 
 `text` is the blocks' texts joined by a blank line. Everything else (sections, tables, figures) is a half-open span
 `[start, end)` of characters in it. A block's `locator` says which part of the raw payload it came from, so that any
-span of the text can be followed back to the bytes (`Document.locate`).
+span of the text can be followed back to the bytes (`Document.locate`). Where a sentence goes on in another place, on the
+next page say, its blocks are joined by one blank instead.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ class Provenance(Record):
     version: str
     payload: str
     """sha256 (hex) of the raw payload's bytes."""
+    raw: str | None = None
+    """The artifact (sha256, hex) of what another program gave the parser, as it came."""
 
 
 class Document(Record):
@@ -140,7 +143,9 @@ class Document(Record):
     identifiers: tuple[Identifier, ...] = ()
     dates: tuple[DocumentDate, ...] = ()
     fields: tuple[Field, ...] = ()
+    page_count: int | None = None
     missing_pages: tuple[int, ...] = ()
+    """Pages (from 1) that have something on them of which no text could be had."""
     provenance: Provenance
 
     @model_validator(mode="after")

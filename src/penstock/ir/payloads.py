@@ -52,6 +52,8 @@ class RawPayload(Record):
     media_type: str = "application/octet-stream"
     origin: Origin
     content: bytes = Field(repr=False)
+    urls: tuple[Text, ...] = ()
+    """Where the full text may be had, best first, when the payload is only a record about it."""
     cursor: str = ""
     note: Text = ""
     page_end: bool = False
