@@ -142,6 +142,7 @@ class App:
             sources=self.sources,
             limits=GroupLimits(self.settings.group_size, self.settings.group_seconds),
             lease_seconds=self.settings.lease_seconds,
+            gather_seconds=self.settings.gather_seconds,
         )
 
     def build(self, stage: Stage, index: SqliteSearchIndex | None = None) -> Implementation:

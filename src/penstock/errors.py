@@ -14,7 +14,8 @@
     │   ├── AttemptTimeout         one attempt took longer than timeout_seconds, or all of them deadline_seconds
     │   ├── CircuitOpen            not tried: too many faults in a row
     │   ├── StoreBusy              a database or index that is locked or away
-    │   └── EngineUnavailable      what reads PDFs can't work here, or has stopped working
+    │   ├── EngineUnavailable      what reads PDFs can't work here, or has stopped working
+    │   └── GateTimeout            nobody did in time what the document waited for
     ├── ArtifactLost               what was stored is gone, or its bytes are others: it is made or read again
     ├── Fenced                     someone else holds the lease now: drop the work, it is theirs
     ├── StorageFull                no room for what must be kept
@@ -150,6 +151,11 @@ class StoreBusy(TransientError):
 class EngineUnavailable(TransientError):
     reason = "engine-unavailable"
     next_step = "mend what it says, then start the worker again: the documents wait"
+
+
+class GateTimeout(TransientError):
+    reason = "gate-timeout"
+    next_step = "start a worker (penstock worker pdf), then: penstock retry --reason gate-timeout"
 
 
 class ArtifactLost(PenstockError):

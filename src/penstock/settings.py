@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     openfda_key: SecretStr | None = None
 
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    gather_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """How long a run that the sensor started for what is through its gate takes along what comes after, at most."""
     group_size: int = Field(default=64, ge=1, le=10_000)
     group_seconds: float = Field(default=1.0, gt=0, le=3600)
     max_payload_mb: float = Field(default=64.0, gt=0, le=65_536)

@@ -1,15 +1,21 @@
-"""Documents at a gate. A worker outside commits the gate's output and sets the field; this only sorts and marks."""
+"""Documents at gates. A worker outside commits the gate's output and sets the field; this sorts, marks, and counts how
+long they have waited."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 
+from penstock.errors import GateTimeout
 from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import batch_jobs, jobs, stage_states
+from penstock.ledger.schema import batch_jobs, jobs, outbox, stage_states
+from penstock.ledger.turns import PASSING
+
+OVERDUE = text("jobs.status = 'waiting' AND jobs.waiting_until IS NOT NULL")
+"""In the words of the partial index, or no database would use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,15 @@ class Gates:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def sort(self, batch: int, gate: str, parents: Sequence[str], field: str, equals: bool) -> Sorted:
+    def sort(
+        self,
+        batch: int,
+        gate: str,
+        parents: Sequence[str],
+        field: str,
+        equals: bool,
+        timeout_seconds: float | None = None,
+    ) -> Sorted:
         """Of a batch's documents that have come to the gate: mark those that wait, count those that may pass.
 
         A document may pass when its field has the wanted value and the gate's output is there (one transaction of the
@@ -49,15 +63,23 @@ class Gates:
         with self._db.write() as connection:
             lock_jobs(connection, *here)
             now = clock(connection)
+            until = None if timeout_seconds is None else now + int(timeout_seconds * 1000)
             connection.execute(
                 update(jobs)
                 .where(*here, jobs.c.status == "pending", ~ready)
-                .values(status="waiting", waiting_for=field, waiting_since=now, current_stage=gate, updated_at=now)
+                .values(
+                    status="waiting",
+                    waiting_for=field,
+                    waiting_since=now,
+                    waiting_until=until,
+                    current_stage=gate,
+                    updated_at=now,
+                )
             )
             connection.execute(
                 update(jobs)
                 .where(*here, jobs.c.status == "waiting", ready)
-                .values(status="pending", waiting_for=None, waiting_since=None, updated_at=now)
+                .values(**PASSING, status="pending", updated_at=now)
             )
             counts = connection.execute(
                 select(
@@ -66,3 +88,61 @@ class Gates:
                 ).where(*here)
             ).one()
         return Sorted(counts[0], counts[1])
+
+    def expire(self) -> int:
+        """Documents that have waited for longer than their gate allows have failed; how many.
+
+        Those that a worker is at are left to it.
+        """
+        with self._db.read() as connection:
+            if connection.execute(_overdue(clock(connection)).limit(1)).first() is None:
+                return 0
+        with self._db.write() as connection:
+            now = clock(connection)
+            overdue = _overdue(now)
+            lock_jobs(connection, jobs.c.id.in_(overdue.with_only_columns(jobs.c.id)))
+            found = connection.execute(overdue).all()
+            for job, stage, round_, field, since in found:
+                waited = _duration((now - since) // 1000)
+                error = GateTimeout(f"it has waited {waited} for {field}, longer than the gate {stage} allows")
+                at = and_(stage_states.c.job_id == job, stage_states.c.stage == stage)
+                state = {
+                    "status": "failed",
+                    "finished_at": now,
+                    "error_type": type(error).__name__,
+                    "reason": error.reason,
+                    "message": error.message,
+                    "next_step": error.next_step,
+                }
+                insert = self._db.insert(stage_states).values(job_id=job, stage=stage, token=1, started_at=now, **state)
+                connection.execute(insert.on_conflict_do_update(index_elements=["job_id", "stage"], set_=state))
+                token = connection.execute(select(stage_states.c.token).where(at)).scalar_one()
+                connection.execute(
+                    update(jobs).where(jobs.c.id == job).values(**PASSING, status="failed", updated_at=now)
+                )
+                connection.execute(
+                    outbox.insert().values(
+                        at=now, type="failed", job_id=job, stage=stage, round=round_, token=token, reason=error.reason
+                    )
+                )
+            return len(found)
+
+
+def _overdue(now: int) -> Select[int, str, int, str, int]:
+    at_gate = and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
+    return (
+        select(jobs.c.id, jobs.c.current_stage, jobs.c.round, jobs.c.waiting_for, jobs.c.waiting_since)
+        .outerjoin(stage_states, at_gate)
+        .where(
+            OVERDUE,
+            jobs.c.waiting_until <= now,
+            or_(stage_states.c.status.is_(None), stage_states.c.status == "pending"),
+        )
+    )
+
+
+def _duration(seconds: int) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -33,6 +33,8 @@ from penstock.ledger.schema import (
 
 LOST_CAP = 5
 """Leases a document may lose. The first two losses only make it claimed in smaller company (see claim_limit)."""
+GATE_CAP = 3
+"""The same for a document at a gate, which its worker claims alone."""
 
 
 def claim_limit(lost: int, group: int) -> int:
@@ -135,6 +137,7 @@ class Leases:
                 stage_states.c.lost,
                 jobs.c.round,
                 documents.c.content,
+                jobs.c.waiting_for,
             )
             .join(jobs, jobs.c.id == stage_states.c.job_id)
             .join(documents, documents.c.id == jobs.c.document_id)
@@ -143,7 +146,7 @@ class Leases:
         connection.execute(
             update(stage_states).where(leased).values(status="pending", runner_id=None, lost=stage_states.c.lost + 1)
         )
-        dead = [row for row in lost if row.lost + 1 >= LOST_CAP]
+        dead = [row for row in lost if row.lost + 1 >= (GATE_CAP if row.waiting_for else LOST_CAP)]
         for row in dead:
             error = Crashed(f"its worker died {row.lost + 1} times at {row.stage}, the last times with nothing else")
             bury(connection, row.job_id, row.stage, row.round, row.token, error, now, row.content)

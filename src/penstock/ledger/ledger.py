@@ -16,13 +16,16 @@ from penstock.ledger.migrate import ensure_current
 from penstock.ledger.outputs import Outputs
 from penstock.ledger.rates import Rates
 from penstock.ledger.reports import Reports
+from penstock.ledger.resumes import Resumes
 from penstock.ledger.retirement import Retirement
 from penstock.ledger.runs import Runs
 from penstock.ledger.schema import ledger_meta
 from penstock.ledger.stores import Stores
 from penstock.ledger.submissions import Submissions
+from penstock.ledger.waiting import Waiting
 from penstock.ledger.watermarks import Watermarks
 from penstock.ledger.work import Work
+from penstock.ledger.workers import Workers
 
 
 class Ledger:
@@ -38,12 +41,15 @@ class Ledger:
         self.outputs = Outputs(database)
         self.rates = Rates(database)
         self.reports = Reports(database)
+        self.resumes = Resumes(database)
         self.retirement = Retirement(database)
         self.runs = Runs(database)
         self.stores = Stores(database)
         self.submissions = Submissions(database)
+        self.waiting = Waiting(database)
         self.watermarks = Watermarks(database)
         self.work = Work(database)
+        self.workers = Workers(database)
 
     def open(self) -> None:
         """Migrate an SQLite ledger; check a PostgreSQL one. Raises UsageError when `penstock ledger migrate` is due."""

@@ -8,7 +8,7 @@ from sqlalchemy import and_, bindparam, select, update
 
 from penstock.ledger.database import Database
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import artifacts, jobs, stage_states
+from penstock.ledger.schema import artifacts, documents, jobs, stage_states
 from penstock.ledger.turns import Claim, Stored
 
 _STORED = (
@@ -46,6 +46,12 @@ class Outputs:
         )
         with self._db.read() as connection:
             return {(row[0], row[1]): Stored(*row[2:]) for row in connection.execute(query)}
+
+    def contents(self, claims: Sequence[Claim]) -> dict[int, bytes]:
+        """Document → the key of its payload."""
+        query = select(documents.c.id, documents.c.content).where(documents.c.id.in_([c.document_id for c in claims]))
+        with self._db.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def existing(self, kind: str, keys: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Stored]:
         """Which of these (document, key) have an artifact of this kind already."""

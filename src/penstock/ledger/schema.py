@@ -47,6 +47,10 @@ def _id() -> Column[int]:
     return Column("id", Id, primary_key=True, autoincrement=True)
 
 
+def partial_index(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 submissions = Table(
     "submissions",
     metadata,
@@ -87,12 +91,13 @@ batches = Table(
     Column("claimed_at", BigInteger),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
+    Column("gathered_at", BigInteger),
     Index("batches_by_status", "status"),
     Index("batches_by_submission", "submission_id"),
 )
 """The documents one run takes. `kind`: whole, slice, resume, retry. `status`: held (a person runs it), filling (being
 cut), queued (the sensor may launch it), claimed (a run was asked for), started, complete, partial, failed,
-cancelled."""
+cancelled. `gathered_at`: since when a resume takes no more of what becomes ready."""
 
 runs = Table(
     "runs",
@@ -163,13 +168,18 @@ jobs = Table(
     Column("pdf_ir_ready", Boolean, nullable=False, server_default=text("false")),
     Column("waiting_for", String),
     Column("waiting_since", BigInteger),
+    Column("waiting_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("document_id", "pipeline", "generation"),
     Index("jobs_by_status", "status"),
+    partial_index("jobs_unparsed", "id", where="status = 'waiting' AND NOT pdf_ir_ready"),
+    partial_index("jobs_parsed", "pipeline", "updated_at", where="status = 'waiting' AND pdf_ir_ready"),
+    partial_index("jobs_overdue", "waiting_until", where="status = 'waiting' AND waiting_until IS NOT NULL"),
 )
 """A document's way through a pipeline. `status`: pending, waiting (at a gate), done, failed (retryable), dead,
-cancelled, superseded, retiring (its stores have yet to let go of it), retired."""
+cancelled, superseded, retiring (its stores have yet to let go of it), retired. A waiting one whose ledger field is set
+has been ready since `updated_at`, and waits for a run."""
 
 batch_jobs = Table(
     "batch_jobs",
@@ -253,12 +263,7 @@ stage_states = Table(
     Column("message", Text),
     Column("next_step", Text),
     PrimaryKeyConstraint("job_id", "stage"),
-    Index(
-        "stage_states_running",
-        "runner_id",
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
+    partial_index("stage_states_running", "runner_id", where="status = 'running'"),
     sqlite_with_rowid=False,
 )
 """`status`: pending (given back), running, done, failed, dead. `token` rises with each claim and is the fence;
@@ -322,14 +327,24 @@ runners = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Index(
-        "runners_alive",
-        "id",
-        sqlite_where=text("ended_at IS NULL"),
-        postgresql_where=text("ended_at IS NULL"),
-    ),
+    partial_index("runners_alive", "id", where="ended_at IS NULL"),
 )
 """A process that claims work. Its leases live as long as `expires_at`, which its heartbeat pushes on."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("runner_id", Id, primary_key=True, autoincrement=False),
+    Column("field", String, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("documents", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("pages", BigInteger, nullable=False, server_default="0"),
+    Column("busy_ms", BigInteger, nullable=False, server_default="0"),
+)
+"""Runners that work on documents waiting for `field`: with which engine, how many at a time (`slots`), and what they
+have done so far, in so much time of all slots together."""
 
 rates = Table(
     "rates",

@@ -21,7 +21,7 @@ from penstock.ledger.schema import (
     outbox,
     stage_states,
 )
-from penstock.ledger.turns import OPEN, Claim, Committed, Done, Failed, StageKey, Stored, next_group
+from penstock.ledger.turns import OPEN, PASSING, Claim, Committed, Done, Failed, StageKey, Stored, next_group
 
 __all__ = ["Claim", "Committed", "Done", "Failed", "StageKey", "Stored", "Work", "next_group"]
 
@@ -162,8 +162,8 @@ class Work:
                 done = [d for d in done if d.claim.job_id in held]
                 failed = [f for f in failed if f.claim.job_id in held]
 
-    def release(self, stage: StageKey, claims: Sequence[Claim]) -> None:
-        """Give claimed documents back untouched; it counts as no loss."""
+    def release(self, stage: StageKey, claims: Sequence[Claim], *, lost: bool = False) -> None:
+        """Give claimed documents back untouched. `lost`: as if their lease had been: the attempt came to a bad end."""
         if not claims:
             return
         statement = (
@@ -174,7 +174,7 @@ class Work:
                 stage_states.c.token == bindparam("b_token"),
                 stage_states.c.status == "running",
             )
-            .values(status="pending", runner_id=None)
+            .values(status="pending", runner_id=None, lost=stage_states.c.lost + int(lost))
         )
         with self._db.write() as connection:
             lock_jobs(connection, jobs.c.id.in_([c.job_id for c in claims]))
@@ -209,7 +209,8 @@ class Work:
                 connection.execute(update(jobs).where(which).values(status=status, updated_at=clock(connection)))
 
     def busy(self, batch: int, stages: Sequence[str]) -> int:
-        """How many documents of a batch somebody is at right now, at one of these stages."""
+        """How many documents of a batch somebody is at right now, at one of these stages; not those that have left it
+        for a gate, where a worker may be at them."""
         query = (
             select(func.count())
             .select_from(batch_jobs)
@@ -219,7 +220,7 @@ class Work:
                 batch_jobs.c.batch_id == batch,
                 stage_states.c.stage.in_(stages),
                 RUNNING,
-                jobs.c.status.in_(("pending", "waiting")),
+                jobs.c.status == "pending",
             )
         )
         with self._db.read() as connection:
@@ -307,7 +308,7 @@ class Work:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id.in_(ids), alive, finished == len(stage.final))
-                .values(status="done", waiting_for=None, waiting_since=None)
+                .values(**PASSING, status="done")
             )
         copy_out(connection, done)
 
@@ -341,7 +342,7 @@ class Work:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == f.claim.job_id, jobs.c.status.in_(("pending", "waiting")))
-                .values(status=status, current_stage=stage.name, updated_at=now)
+                .values(**PASSING, status=status, current_stage=stage.name, updated_at=now)
             )
             if f.terminal:
                 connection.execute(

@@ -87,7 +87,7 @@ def stage_op(topology: Topology, stage: Stage) -> OpDefinition:
                 yield AssetCheckEvaluation(check_name=CHECK, asset_key=key, severity=AssetCheckSeverity.WARN, **said)
         if outcome.failure is not None:
             raise outcome.failure
-        if stage.gate is None or any(at is stage and report.before for at, report in outcome.passes):
+        if stage.gate is None or any(at is stage and report.through for at, report in outcome.passes):
             yield Output(None)
 
     return OpDefinition(

@@ -111,7 +111,7 @@ def perform(context: OpExecutionContext, topology: Topology, stage: Stage) -> Ou
         return outcome
     assert run is not None
     own = next(report for at, report in outcome.passes if at is stage)
-    if is_end(topology, stage, steps) or (stage.gate is not None and not own.before):
+    if is_end(topology, stage, steps) or (stage.gate is not None and not own.through):
         closing = app.runner.finish_if_through(run, [own], ahead_of(topology, stage, steps, again))
         if closing is not None:
             _end(context, closing, outcome)

@@ -11,7 +11,7 @@ from penstock.ledger.listing import Listing
 from penstock.pipelines.topology import Stage, Topology
 from penstock.resilience.classify import describe
 from penstock.resilience.guard import Guard
-from penstock.runner.gate import run_gate
+from penstock.runner.gate import GateKeeper
 from penstock.runner.ingest import Ingest
 from penstock.runner.opening import Opener, OpenRun, Refetcher, RunRequest, never
 from penstock.runner.plan import Builder, Plan, PlannedStage, compile_plan
@@ -36,11 +36,13 @@ class Runner:
         sources: Mapping[str, Refetcher],
         limits: Limits | None = None,
         lease_seconds: float = 60.0,
+        gather_seconds: float = 30.0,
     ) -> None:
         self._ledger = ledger
         self._artifacts = artifacts
         self._build, self._guard = build, guard
         self._limits = limits or Limits()
+        self._gather_seconds = gather_seconds
         self.session = Session(ledger.leases, ledger.runs, lease_seconds)
         self._ingest = Ingest(
             ledger.submissions, ledger.batches, ledger.intake, ledger.watermarks, artifacts, self.session
@@ -89,7 +91,8 @@ class Runner:
         began = time.monotonic()
         try:
             if planned.stage.gate is not None:
-                run_gate(self._ledger.gates, planned.stage, run.scope, report, observer)
+                gate = GateKeeper(self._ledger, run.plan, planned, run.scope, self.session, self._gather_seconds)
+                gate.run(report, observer, stop)
             elif planned.contract.arity == "listing":
                 self._ingest.run(run.plan, planned, run.scope, report, observer, stop, self._retiring(run, report))
                 let_go(self._ledger.retirement, run.plan, run.scope.tenant, stop)
@@ -211,7 +214,7 @@ class Runner:
                 known = error if isinstance(error, PenstockError) else StageFailed(describe(error), reason="unexpected")
                 self.finish(run, reports, known)
                 raise
-            if stage.gate is not None and reports[-1].before == 0:
+            if stage.gate is not None and not reports[-1].through:
                 closed.add(stage.name)
         return self.finish(run, reports)
 

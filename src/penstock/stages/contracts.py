@@ -175,7 +175,5 @@ KG = Contract(
 )
 
 LEDGER_FIELDS = {
-    "pdf_ir_ready": LedgerField(
-        "pdf_ir_ready", needs=PDFFile, gives=Document, worker="a worker outside, which this version does not have yet"
-    ),
+    "pdf_ir_ready": LedgerField("pdf_ir_ready", needs=PDFFile, gives=Document, worker="penstock worker pdf"),
 }

@@ -1,0 +1,131 @@
+"""What waits for a worker outside: documents at gates, and what each has to be worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, TextClause, and_, func, literal, or_, select, text
+
+from penstock.ledger.database import Database
+from penstock.ledger.schema import artifacts, documents, jobs, stage_states
+from penstock.ledger.turns import Claim, StageKey, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A document at a gate. `content` is the key of its payload's artifact."""
+
+    claim: Claim
+    source: str
+    pipeline: str
+    gate: str
+    content: bytes
+
+    def key(self, field: str, definition_id: int) -> StageKey:
+        """The gate as the stage that a worker does."""
+        return StageKey(self.gate, (), definition_id, sets=field)
+
+
+class Waiting:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def documents(self, field: str, limit: int) -> list[Waiter]:
+        """Documents that wait for `field` and that nobody is at, oldest first; those that have come to a bad end
+        before (see `Work.release`) when there are no others, so that what brings workers down holds nobody up."""
+        with self._db.read() as connection:
+            fresh = [_waiter(row) for row in connection.execute(_free(field, lost=False).limit(limit))]
+            if fresh:
+                return fresh
+            return [_waiter(row) for row in connection.execute(_free(field, lost=True).limit(limit))]
+
+    def input(self, waiter: Waiter, kind: str) -> Stored | None:
+        """The newest artifact of this kind that the document's stages gave."""
+        query = (
+            select(
+                artifacts.c.id,
+                artifacts.c.document_id,
+                artifacts.c.key,
+                artifacts.c.hash,
+                artifacts.c.kind,
+                artifacts.c.size,
+            )
+            .join(stage_states, stage_states.c.output == artifacts.c.key)
+            .where(
+                stage_states.c.job_id == waiter.claim.job_id,
+                stage_states.c.status == "done",
+                artifacts.c.document_id == waiter.claim.document_id,
+                artifacts.c.kind == kind,
+            )
+            .order_by(stage_states.c.finished_at.desc())
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Stored(*row)
+
+    def counts(self, field: str, tenant: str | None = None, pipeline: str | None = None) -> tuple[int, int]:
+        """How many wait for `field`, and how many have it and wait for a run."""
+        found = []
+        for condition in (unready(field), ready(field)):
+            query = select(func.count()).select_from(jobs).where(condition, jobs.c.waiting_for == field)
+            if pipeline is not None:
+                query = query.where(jobs.c.pipeline == pipeline)
+            if tenant is not None:
+                query = query.join(documents, documents.c.id == jobs.c.document_id).where(documents.c.tenant == tenant)
+            with self._db.read() as connection:
+                found.append(int(connection.execute(query).scalar_one()))
+        return found[0], found[1]
+
+
+def unready(field: str) -> TextClause:
+    """In the words of the partial index `jobs_unparsed`, or no database would use it."""
+    return text(f"jobs.status = 'waiting' AND NOT jobs.{jobs.c[field].name}")
+
+
+def ready(field: str) -> TextClause:
+    """In the words of `jobs_parsed`."""
+    return text(f"jobs.status = 'waiting' AND jobs.{jobs.c[field].name}")
+
+
+def _free(field: str, *, lost: bool) -> Select[Any]:
+    state = stage_states.alias()
+    columns: Sequence[Any] = (
+        jobs.c.id,
+        jobs.c.document_id,
+        documents.c.doc_id,
+        documents.c.source_id,
+        documents.c.tenant,
+        jobs.c.correlation_id,
+        jobs.c.generation,
+        jobs.c.round,
+        jobs.c.status,
+        func.coalesce(state.c.token, literal(0)),
+        func.coalesce(state.c.lost, literal(0)),
+        func.coalesce(state.c.attempts, literal(0)),
+        documents.c.source,
+        jobs.c.pipeline,
+        jobs.c.current_stage,
+        documents.c.content,
+    )
+    losses = func.coalesce(state.c.lost, 0)
+    query = (
+        select(*columns)
+        .select_from(jobs)
+        .join(documents, documents.c.id == jobs.c.document_id)
+        .outerjoin(state, and_(state.c.job_id == jobs.c.id, state.c.stage == jobs.c.current_stage))
+        .where(
+            unready(field),
+            jobs.c.waiting_for == field,
+            or_(state.c.status.is_(None), state.c.status == "pending"),
+            losses > 0 if lost else losses == 0,
+        )
+    )
+    return query.order_by(*((losses, jobs.c.id) if lost else (jobs.c.id,)))
+
+
+def _waiter(row: Sequence[object]) -> Waiter:
+    *claim, source, pipeline, gate, content = row
+    return Waiter(Claim(*claim), source, pipeline, gate, content)  # type: ignore[arg-type]
