@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, select, update
 from penstock.ledger.database import Database
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import artifacts, documents, jobs, stage_states
-from penstock.ledger.turns import Claim, Stored
+from penstock.ledger.turns import Claim, Done, Stored
 
 _STORED = (
     artifacts.c.id,
@@ -69,6 +69,35 @@ class Outputs:
         )
         with self._db.read() as connection:
             return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+
+    def keep(self, done: Done) -> None:
+        """An output that is no stage's, to be found by its key again (see `existing`)."""
+        with self._db.write(durable=False) as connection:
+            values = {
+                "document_id": done.stored.document_id,
+                "key": done.stored.key,
+                "hash": done.stored.hash,
+                "kind": done.stored.kind,
+                "size": done.stored.size,
+                "head": done.head,
+                "body": done.body,
+            }
+            insert = self._db.insert(artifacts).values(**values)
+            connection.execute(insert.on_conflict_do_update(index_elements=["document_id", "key"], set_=values))
+
+    def newest(self, kind: str, tenant: str, doc_id: str) -> tuple[bytes | None, bytes] | None:
+        """The head and body of a document's newest artifact of a kind, where there is one that is kept inline."""
+        query = (
+            select(artifacts.c.head, artifacts.c.body)
+            .join(documents, documents.c.id == artifacts.c.document_id)
+            .where(documents.c.tenant == tenant, documents.c.doc_id == doc_id)
+            .where(artifacts.c.kind == kind, artifacts.c.body.is_not(None))
+            .order_by(artifacts.c.id.desc())
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            row = connection.execute(query).first()
+            return (row[0], row[1]) if row else None
 
     def redo(self, due: Collection[tuple[int, str]], lost: Collection[Stored]) -> None:
         """Forget artifacts whose bytes are lost, and let (job, stage) that are done be made again, in a new round."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, TextClause, and_, func, literal, or_, select, text
+from sqlalchemy import Select, TextClause, and_, func, literal, or_, select, text, update
 
 from penstock.ledger.database import Database
+from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import artifacts, documents, jobs, stage_states
 from penstock.ledger.turns import Claim, StageKey, Stored
 
@@ -65,6 +66,17 @@ class Waiting:
         with self._db.read() as connection:
             row = connection.execute(query).first()
         return None if row is None else Stored(*row)
+
+    def ask_again(self, waiter: Waiter, kind: str) -> None:
+        """Forget the artifact that `input` found, since its bytes are lost: the stage that gave it is due again."""
+        stored = self.input(waiter, kind)
+        if stored is None:
+            return
+        gave = and_(stage_states.c.job_id == waiter.claim.job_id, stage_states.c.output == stored.key)
+        with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id == waiter.claim.job_id)
+            connection.execute(artifacts.delete().where(artifacts.c.id == stored.id))
+            connection.execute(update(stage_states).where(gave).values(status="pending", output=None))
 
     def counts(self, field: str, tenant: str | None = None, pipeline: str | None = None) -> tuple[int, int]:
         """How many wait for `field`, and how many have it and wait for a run."""

@@ -18,13 +18,12 @@ from penstock.ledger.listing import Listing, Record, Route
 from penstock.ledger.submissions import Submission, Submissions
 from penstock.ledger.watermarks import Watermarks
 from penstock.resilience.classify import classify, describe
+from penstock.runner.outputs import INLINE_BYTES
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Observer, StageReport
 from penstock.runner.session import Session
 from penstock.stores.artifacts import ArtifactStore
 
-INLINE_BYTES = 256 * 1024
-"""Bigger bodies rest in the artifact store."""
 MAX_NAME_BYTES = 1000
 GROUP_RECORDS = 256
 GROUP_BYTES = 4 << 20

@@ -10,9 +10,14 @@ import orjson
 
 from penstock.errors import Fenced, InvalidOutput, StageFailed
 from penstock.ir import Chunk, Document
-from penstock.ledger.work import Claim, StageKey, Stored
+from penstock.ir.codec import encode
+from penstock.ledger.work import Claim, Done, StageKey, Stored
 from penstock.pipelines.catalogue import type_name
 from penstock.runner.plan import PlannedStage
+from penstock.stores.artifacts import ArtifactStore
+
+INLINE_BYTES = 256 * 1024
+"""Larger bodies rest in the artifact store."""
 
 
 def output_key(
@@ -52,6 +57,16 @@ def check(planned: PlannedStage, stage: StageKey, source_id: str, item: Any, val
         )
     if not value.accepted:
         raise Fenced(f"the store holds a newer generation of {source_id}")
+
+
+def at_rest(claim: Claim, key: bytes, kind: Any, value: Any, artifacts: ArtifactStore, attempts: int = 1) -> Done:
+    """An output in the form in which it rests, big bytes already in the artifact store."""
+    head, body = encode(kind, value)
+    inline = len(body) <= INLINE_BYTES
+    if not inline:
+        artifacts.put(body)
+    stored = Stored(0, claim.document_id, key, sha256(body).digest(), type_name(kind), len(body))
+    return Done(claim, stored, head, body if inline else None, attempts=attempts, **columns(value))
 
 
 def columns(value: Any) -> dict[str, Any]:

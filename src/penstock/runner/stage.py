@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from math import ceil
 from typing import Any
 
@@ -25,7 +24,6 @@ from penstock.errors import (
     UsageError,
 )
 from penstock.ir import Chunk, Document
-from penstock.ir.codec import encode
 from penstock.ledger.outputs import Outputs
 from penstock.ledger.work import Claim, Done, Failed, StageKey, Stored, Work, next_group
 from penstock.pipelines.catalogue import type_name
@@ -33,9 +31,9 @@ from penstock.resilience.breaker import Breaker
 from penstock.resilience.classify import classify, describe
 from penstock.resilience.guard import Guard
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
-from penstock.runner.ingest import INLINE_BYTES, WAIT_SECONDS, Scope
+from penstock.runner.ingest import WAIT_SECONDS, Scope
 from penstock.runner.inputs import Inputs, Task, failure
-from penstock.runner.outputs import check, columns
+from penstock.runner.outputs import at_rest, check, columns
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Failure, Observer, StageReport
 from penstock.runner.session import Session
@@ -305,13 +303,7 @@ class StageLoop:
         """Check an output against its contract and give it the form in which it rests. Raises as `check` does."""
         contract = self._planned.contract
         check(self._planned, self._key, task.claim.source_id, task.item, value)
-        head, body = encode(contract.gives, value)
-        digest = sha256(body).digest()
-        stored = Stored(0, task.claim.document_id, task.key, digest, type_name(contract.gives), len(body))
-        if len(body) > INLINE_BYTES:
-            self._artifacts.put(body)
-        kept = None if len(body) > INLINE_BYTES else body
-        return Done(task.claim, stored, head, kept, attempts=attempts, **columns(value))
+        return at_rest(task.claim, task.key, contract.gives, value, self._artifacts, attempts)
 
     def _commit(self, done: list[Done], failed: list[Failed], held: dict[int, Claim]) -> None:
         if not done and not failed:

@@ -17,8 +17,8 @@ Box = tuple[float, float, float, float]
 
 
 class Page(Record):
-    """`width` and `height` in points, as displayed. `kind`: text, blank (nothing on it), missing (there is something on
-    it, but no text could be had)."""
+    """`width` and `height` in points, as displayed; 0 where an engine isn't told. `kind`: text, blank (nothing on it),
+    missing (there is something on it, but no text could be had)."""
 
     number: int
     width: float
@@ -29,10 +29,10 @@ class Page(Record):
 class Element(Record):
     """A run of text in one place, or a table, a formula, a figure.
 
-    `level`: of a heading, from 1 (the title has none). `continues`: it goes on the sentence of the element before it, on
-    another page or in another column. `text` of a formula is LaTeX without delimiters, of a table its caption-less
+    `level`: of a heading, from 1 (the title has none). `continues`: it goes on the sentence of the element before it,
+    on another page or in another column. `text` of a formula is LaTeX without delimiters, of a table its caption-less
     text (cells by tabs, rows by line ends), of a figure "" or what can be read in it. `image`: a name in
-    `Parsed.images`.
+    `Parsed.images`. `reference`: an entry of the list of works that the document cites.
     """
 
     kind: BlockKind
@@ -46,6 +46,7 @@ class Element(Record):
     header_rows: int = 0
     html: str | None = None
     image: str | None = None
+    reference: bool = False
 
     @model_validator(mode="after")
     def _box_on_page(self) -> Self:

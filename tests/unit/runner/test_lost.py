@@ -18,7 +18,7 @@ STATES, ARTIFACTS = schema.stage_states.c, schema.artifacts.c
 @pytest.fixture
 def stored(bench: Bench, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of artifacts of a bench in which every body rests there; three documents are parsed and chunked."""
-    for module in ("ingest", "stage"):
+    for module in ("ingest", "outputs"):
         monkeypatch.setattr(f"penstock.runner.{module}.INLINE_BYTES", 0)
     bench.artifacts = FileArtifacts(tmp_path / "artifacts")
     world.payloads = [payload(str(n), f"text {n}") for n in range(3)]

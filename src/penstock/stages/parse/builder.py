@@ -35,9 +35,12 @@ class DocumentBuilder:
     what the locator resolves to (see Locator); pass False where markup was taken out or pieces were joined.
     """
 
-    def __init__(self, ctx: StageContext, payload: RawPayload, *, parser: str, version: str) -> None:
+    def __init__(
+        self, ctx: StageContext, payload: RawPayload, *, parser: str, version: str, sha256: str | None = None
+    ) -> None:
+        """`sha256` (hex): of the bytes that locators lead into, where these are not the payload's own."""
         self._payload = payload
-        self.sha256 = payload.sha256
+        self.sha256 = sha256 or payload.sha256
         self._doc_id = ctx.doc_id
         self._provenance = Provenance(parser=parser, version=version, payload=self.sha256)
         self._parts: list[str] = []
@@ -65,16 +68,23 @@ class DocumentBuilder:
     def span_of_bytes(self, start: int, end: int) -> Locator:
         return Locator(payload=self.sha256, start=start, end=end)
 
+    def on_page(self, page: int, box: tuple[float, float, float, float]) -> Locator:
+        return Locator(payload=self.sha256, page=page, box=box)
+
     def block(
-        self, text: str, locator: Locator, kind: BlockKind = "paragraph", *, exact: bool = True
+        self, text: str, locator: Locator, kind: BlockKind = "paragraph", *, exact: bool = True, continues: bool = False
     ) -> tuple[int, int] | None:
-        """Append a block and return its span; None, and nothing appended, when it is blank."""
+        """Append a block and return its span; None, and nothing appended, when it is blank.
+
+        `continues`: it goes on the sentence of the block before it, elsewhere on the pages.
+        """
         text = clean_text(text)
         if not text.strip():
             return None
         if self._parts:
-            self._parts.append(SEPARATOR)
-            self._size += len(SEPARATOR)
+            joint = " " if continues else SEPARATOR
+            self._parts.append(joint)
+            self._size += len(joint)
         start = self._size
         self._parts.append(text)
         self._size += len(text)
@@ -123,10 +133,15 @@ class DocumentBuilder:
         """Where in the text the next block will start."""
         return self._size + (len(SEPARATOR) if self._parts else 0)
 
-    def figure(self, caption: str, start: int) -> None:
-        """A figure, known by its caption: all blocks since `start` (see `here`); nothing when there are none."""
-        if self._size > start:
-            self._figures.append(Figure(caption=caption, start=start, end=self._size))
+    def figure(self, caption: str, start: int, *, image: str | None = None, locator: Locator | None = None) -> None:
+        """A figure, known by its caption: all blocks since `start` (see `here`); nothing when there are none and
+        neither an image (an artifact) nor a place on a page is known."""
+        if self._size > start or image or locator:
+            page, box = (locator.page, locator.box) if locator else (None, None)
+            first = min(start, self._size)
+            self._figures.append(
+                Figure(caption=caption, artifact=image, page=page, box=box, start=first, end=self._size)
+            )
 
     def field(
         self,

@@ -1,0 +1,113 @@
+"""How the documents at gates stand, for people: who waits, who is being worked on, who is ready. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+
+from penstock.ledger.database import Database, clock
+from penstock.ledger.schema import documents, jobs, stage_states
+from penstock.ledger.waiting import ready, unready
+
+
+@dataclass(frozen=True, slots=True)
+class AtGate:
+    """A document that waits for `field`, since `since`. `ready`: it has it, and a run takes it on next; else
+    `worked_on`: since when a worker is at it, None when nobody is, and `lost`: how many came to a bad end over it.
+    Times are epoch milliseconds."""
+
+    field: str
+    since: int
+    ready: bool
+    worked_on: int | None
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A pipeline's documents at its gates for one field: those that wait for it, and those that have it."""
+
+    pipeline: str
+    field: str
+    waiting: int
+    ready: int
+
+
+class GateReader:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def now(self) -> int:
+        """By the ledger's clock."""
+        with self._db.read() as connection:
+            return clock(connection)
+
+    def standing(self, job_ids: Sequence[int]) -> dict[int, AtGate]:
+        """Those of the jobs that wait at a gate."""
+        at = and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
+        query: Select[Any] = (
+            select(jobs, stage_states.c.status.label("state"), stage_states.c.started_at, stage_states.c.lost)
+            .outerjoin(stage_states, at)
+            .where(jobs.c.id.in_(job_ids), jobs.c.status == "waiting")
+        )
+        with self._db.read() as connection:
+            return {
+                row.id: AtGate(
+                    row.waiting_for,
+                    row.waiting_since,
+                    bool(getattr(row, row.waiting_for)),
+                    row.started_at if row.state == "running" else None,
+                    row.lost or 0,
+                )
+                for row in connection.execute(query)
+            }
+
+    def queues(self, tenant: str, pipeline: str | None = None) -> list[Queue]:
+        """What waits at gates; nothing where nothing does."""
+        query = (
+            select(jobs.c.pipeline, jobs.c.waiting_for, func.count())
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .where(documents.c.tenant == tenant)
+            .group_by(jobs.c.pipeline, jobs.c.waiting_for)
+        )
+        if pipeline is not None:
+            query = query.where(jobs.c.pipeline == pipeline)
+        found: dict[tuple[str, str], list[int]] = {}
+        with self._db.read() as connection:
+            fields = connection.execute(select(jobs.c.waiting_for).distinct().where(jobs.c.status == "waiting"))
+            for field in fields.scalars().all():
+                for place, condition in enumerate((unready(field), ready(field))):
+                    for name, _, count in connection.execute(query.where(condition, jobs.c.waiting_for == field)):
+                        found.setdefault((name, field), [0, 0])[place] = count
+        return [Queue(name, field, *counts) for (name, field), counts in sorted(found.items())]
+
+    def any_ready(self, field: str, tenant: str, pipeline: str) -> bool:
+        """Found by an index, however many others wait."""
+        return self._any(ready(field), jobs.c.pipeline == pipeline, documents.c.tenant == tenant)
+
+    def any_waiting(self, tenant: str, pipeline: str) -> bool:
+        return self._any(jobs.c.status == "waiting", jobs.c.pipeline == pipeline, documents.c.tenant == tenant)
+
+    def lost_since(self, since: int, tenant: str, pipeline: str) -> int:
+        """How many of a pipeline's documents have failed or were dead-lettered from then on, and still stand so."""
+        query = (
+            select(func.count())
+            .select_from(jobs)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .where(
+                jobs.c.status.in_(("failed", "dead")),
+                jobs.c.pipeline == pipeline,
+                jobs.c.updated_at >= since,
+                documents.c.tenant == tenant,
+            )
+        )
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def _any(self, *conditions: Any) -> bool:
+        query = select(jobs.c.id).join(documents, documents.c.id == jobs.c.document_id).where(*conditions).limit(1)
+        with self._db.read() as connection:
+            return connection.execute(query).first() is not None

@@ -1,0 +1,248 @@
+"""A child process from outside: what it is given, what it may use, and how it is told apart from one that hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from penstock.errors import BadInput, EngineUnavailable, InvalidOutput, PenstockError, TerminalError
+from penstock.workers.child import HEAD, MEMORY, PAGES
+from penstock.workers.parsed import Parsed
+
+MOST_BYTES = 512 << 20
+"""Of one answer, images included."""
+_LOOK_SECONDS = 0.2
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "TZ",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+)
+"""A child parses hostile bytes: of the environment it sees nothing that could be a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one child: address space, the time between two pages, the time for a document (wall clock and CPU alike)."""
+
+    memory_mb: int = 2048
+    page_seconds: float = 60.0
+    document_seconds: float = 1800.0
+
+
+class ChildDied(Exception):
+    """It was killed, by us for taking too long or by somebody else; `args[0]` says how."""
+
+
+class Bug(TerminalError):
+    """The engine raised what it should not have. `detail` is its traceback."""
+
+    reason = "unexpected"
+    next_step = "report it with the document's bytes (penstock explain); then: penstock retry --reason unexpected"
+    detail: str = ""
+
+
+class Engaged(Protocol):
+    """What a child is started with; looked at anew each time. `target` is "module:Class", `environment` comes on top of
+    what every child gets."""
+
+    target: str
+    limits: Limits
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+
+class Child:
+    """Started when first asked, and again after it died."""
+
+    def __init__(self, engaged: Engaged) -> None:
+        self._engaged, self._limits = engaged, engaged.limits
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def parse(
+        self,
+        pdf: Path,
+        progress: Callable[[int, int], None],
+        stop: Callable[[], None],
+    ) -> Parsed:
+        """Raises what the engine raised (BadInput, EngineUnavailable, Bug), ChildDied when it gave no answer, and
+        whatever `stop` raises, which is called several times a second. In the last two cases the child is gone."""
+        process = self._process or self._start()
+        answer = _Answer(self._limits, progress, stop)
+        try:
+            assert process.stdin is not None
+            request = {"pdf": str(pdf), "cpu_seconds": int(self._limits.document_seconds) + 1}
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            parsed = answer.read(process)
+        except PenstockError as error:
+            if not isinstance(error, BadInput | EngineUnavailable | Bug | InvalidOutput):
+                self.close()  # stopped in the middle
+            raise
+        except BrokenPipeError:
+            raise ChildDied(self._ended()) from None
+        except ChildDied as died:
+            raise ChildDied(str(died) or self._ended()) from None
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            if answer.last or answer.died:
+                self.close()
+        return parsed
+
+    def close(self) -> None:
+        """Kill it, if it is there."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        told = {
+            "engine": self._engaged.target,
+            "options": dict(self._engaged.options),
+            "memory_mb": self._limits.memory_mb,
+            "parent": os.getpid(),
+        }
+        self._process = subprocess.Popen(  # noqa: S603 — this very Python
+            [sys.executable, "-m", "penstock.workers.child", json.dumps(told)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(self._engaged.environment),
+        )
+        return self._process
+
+    def _ended(self) -> str:
+        """How it ended, in words."""
+        assert self._process is not None
+        try:
+            status = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "it stopped answering"
+        if status == MEMORY:
+            return f"it needed more than {self._limits.memory_mb} MiB"
+        if status == -signal.SIGXCPU:
+            return f"it used more than {self._limits.document_seconds:g} s of CPU"
+        if status < 0:
+            return f"it was killed by {signal.Signals(-status).name}"
+        return f"it ended with status {status}"
+
+
+class _Answer:
+    """One answer in the making."""
+
+    def __init__(self, limits: Limits, progress: Callable[[int, int], None], stop: Callable[[], None]) -> None:
+        self._limits, self._progress, self._stop = limits, progress, stop
+        self._buffer = bytearray()
+        self._size = 0
+        self._images: dict[str, bytes] = {}
+        self._raw: bytes | None = None
+        self.last = self.died = False
+
+    def read(self, process: subprocess.Popen[bytes]) -> Parsed:
+        """Raises ChildDied, with "" where the process says how."""
+        assert process.stdout is not None
+        pipe, now = process.stdout.fileno(), time.monotonic()
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        page_due, due = now + self._limits.page_seconds, now + self._limits.document_seconds
+        while True:
+            self._stop()
+            now = time.monotonic()
+            if now >= min(page_due, due):
+                self.died = True
+                raise ChildDied(
+                    f"it took more than {self._limits.document_seconds:g} s"
+                    if now >= due
+                    else f"a page took more than {self._limits.page_seconds:g} s"
+                )
+            if not poll.poll(min(_LOOK_SECONDS, min(page_due, due) - now) * 1000):
+                continue
+            data = os.read(pipe, 1 << 20)
+            if not data:
+                self.died = True
+                raise ChildDied("")
+            self._size += len(data)
+            if self._size > MOST_BYTES:
+                self.died = True
+                raise BadInput(f"what is made of it is more than {MOST_BYTES >> 20} MiB", reason="too-large")
+            self._buffer += data
+            page_due = time.monotonic() + self._limits.page_seconds
+            parsed = self._frames()
+            if parsed is not None:
+                return parsed
+
+    def _frames(self) -> Parsed | None:
+        """Take the whole frames out of the buffer; the Parsed when it has come. Raises what the child says."""
+        at = 0
+        while len(self._buffer) - at >= HEAD.size:
+            tag, size = HEAD.unpack_from(self._buffer, at)
+            if len(self._buffer) - at < HEAD.size + size:
+                break
+            data = bytes(self._buffer[at + HEAD.size : at + HEAD.size + size])
+            at += HEAD.size + size
+            if tag == b"p":
+                self._progress(*PAGES.unpack(data))
+            elif tag == b"i":
+                name, _, image = data.partition(b"\0")
+                self._images[name.decode(errors="replace")] = image
+            elif tag == b"r":
+                self._raw = data
+            elif tag == b"e":
+                raise _error(json.loads(data))
+            else:
+                self.last = tag == b"l"
+                return self._parsed(data)
+        del self._buffer[:at]
+        return None
+
+    def _parsed(self, data: bytes) -> Parsed:
+        try:
+            parsed = Parsed.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InvalidOutput(f"the engine's {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return parsed.model_copy(update={"images": self._images, "raw": self._raw})
+
+
+def _error(said: Mapping[str, str]) -> PenstockError:
+    next_step = said["next_step"] or None
+    if said["kind"] == "unavailable":
+        return EngineUnavailable(said["message"], reason=said["reason"], next_step=next_step)
+    if said["kind"] == "input":
+        return BadInput(said["message"], reason=said["reason"], next_step=next_step)
+    bug = Bug(said["message"])
+    bug.detail = said["detail"]
+    return bug
