@@ -189,15 +189,7 @@ class PdfWorker:
 
     def _next(self, child: Child, place: Path) -> bool:
         """Work on what has waited longest; False when nothing does."""
-        runner = self._runner()
-        waiters = self._ledger.waiting.documents(FIELD, self._batch + 4 * self._host.slots)
-        mine: list[tuple[Waiter, StageKey]] = []
-        for waiter in waiters:
-            key = waiter.key(FIELD, self._definition)
-            if self._ledger.work.claim(runner, key, [waiter.claim]):
-                mine.append((waiter, key))
-            if len(mine) == self._batch or (mine and waiter.claim.lost):
-                break
+        mine, found = self._claim(self._runner())
         try:
             while mine and not self._stopping.is_set():
                 self._do(child, place, *mine[0])
@@ -205,7 +197,21 @@ class PdfWorker:
         finally:
             for waiter, key in mine:
                 self._ledger.work.release(key, [waiter.claim])
-        return bool(waiters)
+        return found
+
+    def _claim(self, runner: int) -> tuple[list[tuple[Waiter, StageKey]], bool]:
+        """What is ours now, and whether anything waits. Under the lock: two threads of one runner look alike to the
+        ledger."""
+        mine: list[tuple[Waiter, StageKey]] = []
+        with self._lock:
+            waiters = self._ledger.waiting.documents(FIELD, self._batch + 4 * self._host.slots)
+            for waiter in waiters:
+                key = waiter.key(FIELD, self._definition)
+                if self._ledger.work.claim(runner, key, [waiter.claim]):
+                    mine.append((waiter, key))
+                if len(mine) == self._batch or (mine and waiter.claim.lost):
+                    break
+        return mine, bool(waiters)
 
     def _do(self, child: Child, place: Path, waiter: Waiter, key: StageKey) -> None:
         """One claimed document: through, failed or given back. What it raises ends the worker, the claim still held."""
