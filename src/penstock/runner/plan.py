@@ -64,7 +64,7 @@ class Plan:
             definition_id=planned.definition_id,
             store=planned.implementation.store_id() if sink else None,
             final=tuple(self.stages) if last else None,
-            sets=planned.stage.contract.sets if planned.stage.contract else None,
+            sets=planned.stage.contract.sets if planned.stage.contract else _field(planned.stage),
         )
 
     def summary(self) -> str:
@@ -78,6 +78,10 @@ class Plan:
             for name, planned in self.stages.items()
         }
         return orjson.dumps(stages, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _field(gate: Stage) -> str | None:
+    return gate.gate.ledger_field if gate.gate else None
 
 
 def compile_plan(

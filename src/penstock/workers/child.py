@@ -25,14 +25,12 @@ from penstock.workers.parsed import Parsed
 
 HEAD = struct.Struct(">cI")
 PAGES = struct.Struct(">II")
-DOCUMENTS = 500
-"""So many documents a child, then it ends: whatever its libraries leak goes with it."""
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """`python -m penstock.workers.child JSON`: {"engine": "module:Class", "options": {…}, "memory_mb": …,
-    "parent": pid}."""
+    "documents": …, "parent": pid}."""
     told = json.loads(sys.argv[1])
     _die_with(told["parent"])
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -53,7 +51,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 — told to the parent, which judges
             frames.error(error)
         else:
-            frames.parsed(parsed, last=count >= DOCUMENTS or _grown(told["memory_mb"] << 20))
+            frames.parsed(parsed, last=count >= told["documents"] or _grown(told["memory_mb"] << 20))
         del line, asked
 
 

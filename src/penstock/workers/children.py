@@ -40,11 +40,13 @@ _PASSED_ON = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one child: address space, the time between two pages, the time for a document (wall clock and CPU alike)."""
+    """Of one child: address space, the time between two pages, the time for a document (wall clock and CPU alike), and
+    after how many documents it makes way for another: whatever its libraries leak goes with it."""
 
     memory_mb: int = 2048
     page_seconds: float = 60.0
     document_seconds: float = 1800.0
+    documents: int = 500
 
 
 class ChildDied(Exception):
@@ -131,6 +133,7 @@ class Child:
             "engine": self._engaged.target,
             "options": dict(self._engaged.options),
             "memory_mb": self._limits.memory_mb,
+            "documents": self._limits.documents,
             "parent": os.getpid(),
         }
         self._process = subprocess.Popen(  # noqa: S603 — this very Python

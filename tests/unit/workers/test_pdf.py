@@ -1,0 +1,283 @@
+"""The worker: every document that waits ends through the gate or failed for a reason, whatever befalls the worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from mill import Mill
+from penstock.errors import EngineUnavailable, Stopped
+from penstock.ledger import schema
+from penstock.ledger.leases import GATE_CAP
+from penstock.workers import pdf as pdf_module
+from penstock.workers.children import Limits
+
+
+def count(mill: Mill, table: schema.Table, *where: object) -> int:
+    with mill.app.ledger.database.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one())  # type: ignore[arg-type]
+
+
+def test_what_waits_is_parsed_and_the_next_run_takes_it_on(mill: Mill) -> None:
+    for n in range(3):
+        mill.put(f"{n}.pdf", f"page one of {n}", "page two")
+    first = mill.run()
+    assert (first.outcome, first.statuses) == ("complete", {"waiting": 3})
+    tally = mill.work()
+    assert (tally.documents, tally.pages, tally.failures) == (3, 6, 0)
+    assert all(job.status == "waiting" and job.pdf_ir_ready for job in mill.jobs().values())
+    second = mill.resume()
+    assert second.statuses == {"done": 3}
+    assert mill.state("0.pdf", "chunk").status == "done"
+
+
+def test_a_second_worker_finds_nothing_to_do(mill: Mill) -> None:
+    mill.put("a.pdf", "text")
+    mill.run()
+    assert mill.work().documents == 1
+    assert mill.work().documents == 0
+
+
+def test_several_slots_take_each_document_once(mill: Mill) -> None:
+    for n in range(12):
+        mill.put(f"{n}.pdf", f"text of {n}")
+    mill.run()
+    tally = mill.work(mill.host(slots=3))
+    assert (tally.documents, tally.taken_over, len(mill.watched.parses)) == (12, 0, 12)
+    assert {state.attempts for state in map(mill.state, mill.jobs())} == {1}
+
+
+def test_several_documents_may_be_claimed_at_a_time(mill: Mill) -> None:
+    for n in range(5):
+        mill.put(f"{n}.pdf", f"text of {n}")
+    mill.run()
+    assert mill.work(batch=3).documents == 5
+
+
+def test_a_bad_file_has_failed_at_once_and_nothing_follows(mill: Mill) -> None:
+    mill.put("bad.pdf", "bad")
+    mill.put("good.pdf", "text")
+    mill.run()
+    tally = mill.work()
+    assert (tally.documents, tally.failures) == (1, 1)
+    job, state = mill.jobs()["bad.pdf"], mill.state("bad.pdf")
+    assert (job.status, job.waiting_for, state.status, state.reason) == ("dead", None, "dead", "corrupt")
+    assert mill.resume().statuses == {"done": 1}
+    assert count(mill, schema.dead_letters, schema.dead_letters.c.input.is_not(None)) == 1
+    assert count(mill, schema.stage_states, schema.stage_states.c.job_id == job.id) == 3
+
+
+def test_a_bug_of_the_engine_is_told_as_one_with_its_traceback(mill: Mill) -> None:
+    mill.put("bug.pdf", "bug")
+    mill.run()
+    mill.work()
+    assert mill.state("bug.pdf").reason == "unexpected"
+    with mill.app.ledger.database.read() as connection:
+        assert "of the engine" in connection.execute(select(schema.dead_letters.c.detail)).scalar_one()
+
+
+def test_pages_that_are_not_accounted_for_are_no_success(mill: Mill) -> None:
+    mill.put("strange.pdf", "one", "strange")
+    mill.run()
+    mill.work()
+    assert (mill.state("strange.pdf").status, mill.state("strange.pdf").reason) == ("dead", "invalid-output")
+    assert not mill.jobs()["strange.pdf"].pdf_ir_ready
+
+
+def test_a_document_that_kills_three_processes_is_dead_and_holds_nobody_up(mill: Mill) -> None:
+    mill.put("0.pdf", "die")
+    for n in range(1, 4):
+        mill.put(f"{n}.pdf", "text")
+    mill.run()
+    tally = mill.work()
+    assert (tally.documents, tally.failures, tally.given_back) == (3, 1, GATE_CAP - 1)
+    state = mill.state("0.pdf")
+    assert (state.status, state.reason) == ("dead", "crashed")
+    assert "3 processes" in state.message
+    assert "SIGSEGV" in state.message
+    order = [Path(parse.source_id).name for parse in mill.watched.parses]
+    assert order[1:4] == ["1.pdf", "2.pdf", "3.pdf"], "one that has killed goes to the end"
+
+
+def test_one_that_hangs_is_killed_and_counted(mill: Mill) -> None:
+    mill.put("a.pdf", "hang")
+    mill.run()
+    mill.work(mill.host(limits=Limits(page_seconds=1)))
+    assert mill.state("a.pdf").status == "dead"
+    assert "a page took more than 1 s" in mill.state("a.pdf").message
+
+
+def test_one_death_is_forgiven(mill: Mill, tmp_path: Path) -> None:
+    mill.put("a.pdf", f"die-once {tmp_path / 'died'}")
+    mill.run()
+    tally = mill.work()
+    assert (tally.documents, tally.given_back, mill.state("a.pdf").lost) == (1, 1, 0)
+
+
+def test_an_engine_that_is_away_ends_the_worker_and_nothing_is_lost(mill: Mill) -> None:
+    mill.put("a.pdf", "away")
+    mill.put("b.pdf", "text")
+    mill.run()
+    with pytest.raises(EngineUnavailable, match="away"):
+        mill.work()
+    state = mill.state("a.pdf")
+    assert (mill.jobs()["a.pdf"].status, state.status, state.lost) == ("waiting", "pending", 0)
+
+
+def test_a_stop_finishes_what_is_under_way(mill: Mill) -> None:
+    for n in range(3):
+        mill.put(f"{n}.pdf", "one", "two")
+    mill.run()
+    asked = threading.Event()
+    mill.watched.on_page = asked.set
+
+    def stop() -> None:
+        if asked.is_set():
+            raise Stopped("enough")
+
+    worker = mill.worker(mill.host(pause=0.2))
+    with pytest.raises(Stopped):
+        worker.run(stop)
+    assert worker.tally.documents == 1
+    assert count(mill, schema.stage_states, schema.stage_states.c.status == "running") == 0
+
+
+def test_what_takes_longer_than_the_grace_is_given_back_and_counts_as_no_loss(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pdf_module, "GRACE_SECONDS", 0.5)
+    mill.put("a.pdf", "one", "hang")
+    mill.run()
+    asked = threading.Event()
+    mill.watched.on_page = asked.set
+
+    def stop() -> None:
+        if asked.is_set():
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        mill.worker().run(stop)
+    state = mill.state("a.pdf")
+    assert (state.status, state.lost, mill.jobs()["a.pdf"].status) == ("pending", 0, "waiting")
+
+
+def test_a_worker_that_slept_past_its_lease_is_fenced_off(mill: Mill) -> None:
+    mill.put("a.pdf", "one", "two")
+    mill.run()
+
+    def taken_over() -> None:
+        """Another has declared this one dead and finished the document meanwhile."""
+        with mill.app.ledger.database.write() as connection:
+            states, jobs = schema.stage_states, schema.jobs
+            gate = states.c.stage == "gate"
+            connection.execute(update(states).where(gate).values(status="done", token=states.c.token + 1, output=b"x"))
+            connection.execute(update(jobs).values(pdf_ir_ready=True))
+
+    mill.watched.on_page = taken_over
+    tally = mill.work()
+    assert (tally.documents, tally.taken_over) == (0, 1)
+    assert mill.state("a.pdf").output == b"x"
+
+
+def test_a_file_that_the_artifact_store_lost_is_downloaded_again_by_a_retry(mill: Mill) -> None:
+    mill.put("a.pdf", "text")
+    mill.run()
+    for path in (mill.folder / "home/artifacts").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert mill.work().failures == 1
+    job, state = mill.jobs()["a.pdf"], mill.state("a.pdf")
+    assert (job.status, state.reason, mill.state("a.pdf", "download").status) == ("failed", "artifact-lost", "pending")
+    again = mill.run()
+    assert again.statuses == {"waiting": 1}
+    assert mill.work().documents == 1
+    assert mill.resume().statuses == {"done": 1}
+
+
+def test_a_changed_pipeline_does_not_parse_again(mill: Mill) -> None:
+    mill.put("a.pdf", "text")
+    mill.run()
+    mill.work()
+    mill.resume()
+    path = mill.folder / "config/pipelines/pdfs.yaml"
+    path.write_text(path.read_text().replace("type: ChunkStage,", "type: ChunkStage, with: {size: 50},"))
+    del mill.app.__dict__["pipelines"]
+    report = mill.run()
+    assert report.statuses == {"done": 1}
+    assert [stage.reused for stage in report.stages if stage.stage == "gate"] == [1]
+    assert mill.state("a.pdf").reused
+
+
+def test_a_changed_file_is_parsed_again(mill: Mill) -> None:
+    mill.put("a.pdf", "text")
+    mill.run()
+    mill.work()
+    mill.put("a.pdf", "other text")
+    assert mill.run().statuses == {"waiting": 1}
+    assert mill.work().documents == 1
+
+
+def test_what_an_engine_gave_is_kept_images_and_raw_output_too(mill: Mill) -> None:
+    mill.put("a.pdf", "text", "image")
+    mill.run()
+    mill.work()
+    document = mill.app.ledger.outputs
+    query = select(schema.artifacts.c.body).where(schema.artifacts.c.kind == "Document")
+    with mill.app.ledger.database.read() as connection:
+        body = connection.execute(query).scalar_one()
+    from penstock.ir import Document
+
+    document = Document.model_validate_json(body)
+    [figure] = document.figures
+    assert mill.app.artifacts.get(figure.artifact or "") == b"\x89PNG picture"
+    assert mill.app.artifacts.get(document.provenance.raw or "") == b"raw output"
+    assert (figure.page, document.page_count) == (2, 2)
+
+
+def test_workers_tell_of_themselves(mill: Mill) -> None:
+    mill.put("a.pdf", "one", "two")
+    mill.run()
+    seen = []
+    mill.watched.on_page = lambda: seen.append(mill.app.ledger.workers.status())
+    mill.work()
+    [row] = seen[0]
+    assert (row.engine, row.slots, row.alive) == ("obedient 1", 1, True)
+    assert [Path(name).name for name, _ in row.on] == ["a.pdf"]
+    [ended] = mill.app.ledger.workers.status(ended=True)
+    assert (ended.documents, ended.pages, ended.alive, ended.on) == (1, 2, False, ())
+
+
+def test_a_worker_without_once_takes_what_comes_later(mill: Mill) -> None:
+    done = threading.Event()
+
+    def stop() -> None:
+        if done.is_set():
+            raise Stopped("enough")
+
+    worker = mill.worker(once=False)
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            worker.run(stop)
+        except Stopped:
+            return
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        mill.put("a.pdf", "text")
+        mill.run()
+        until = time.monotonic() + 20
+        while worker.tally.documents == 0 and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        done.set()
+        thread.join()
+    assert (worker.tally.documents, failed) == (1, [])
