@@ -101,6 +101,20 @@ class Leases:
             owner = connection.execute(select(runners.c.owner).where(runners.c.id == runner)).scalar()
         return self.is_dead(runner) and not (owner is not None and known_alive(owner))
 
+    def elsewhere(self, latest: int = 50) -> dict[str, bool]:
+        """The other machines that the latest runners were on, by host name, and whether one is at work there now."""
+        query = select(runners.c.owner, runners.c.expires_at, runners.c.ended_at).order_by(runners.c.id.desc())
+        host, boot, _ = _process_identity()
+        found: dict[str, bool] = {}
+        with self._db.read() as connection:
+            now = clock(connection)
+            for row in connection.execute(query.limit(latest)):
+                its_host, its_boot, *_ = row.owner.split("|")
+                if its_host != host and its_boot != boot:
+                    alive = row.ended_at is None and row.expires_at >= now
+                    found[its_host] = found.get(its_host, False) or alive
+        return found
+
     def reap(self) -> Reaped:
         """Free the leases of runners that have expired or whose process is gone; dead-letter what died too often.
 
