@@ -38,7 +38,7 @@ def check_reach(ledger: Ledger, *, shared_artifacts: bool) -> None:
 
 
 def file_system(path: Path) -> str:
-    """The type of the file system that a path is on, by its name in Linux (proc(5), mounts); "" where that is not known."""
+    """The type of the file system that a path is on (proc(5), mounts); "" where there is no telling."""
     try:
         mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     except OSError:
