@@ -9,9 +9,9 @@ from penstock.errors import BadInput, InvalidOutput
 from penstock.ir import Document, RawPayload, StageContext
 from penstock.stages.parse.builder import DocumentBuilder
 from penstock.stages.parse.scholarly import identifier
+from penstock.workers.joining import HYPHENS, joined
 from penstock.workers.parsed import Element, Parsed
 
-_HYPHENATED = re.compile(r"[^\W\d_]-$")
 _DOI = re.compile(r"(?:doi\.org/|\bdoi:?\s{0,2})(10\.\d{4,9}/[^\s\"<>\]]{1,200})", re.IGNORECASE)
 _FIRST_CHARACTERS = 10_000
 """A paper says its own DOI early; later ones are those it cites."""
@@ -57,6 +57,8 @@ def assemble(
     builder.language = parsed.language or (record.language if record else None)
     for element in _mended(parsed.elements):
         _add(builder, element)
+        if element.reference and not (record and record.references):
+            builder.reference(element.text, locator=builder.on_page(element.page, element.box))
     document = builder.build()
     own = {(one.scheme, one.value): one for one in record.identifiers} if record else {}
     if not own and (doi := _own_doi(document.text)):
@@ -67,7 +69,7 @@ def assemble(
             "identifiers": tuple(own.values()),
             "dates": record.dates if record else (),
             "fields": record.fields if record else (),
-            "references": record.references if record else (),
+            "references": (record.references if record else ()) or document.references,
             "page_count": len(parsed.pages),
             "missing_pages": tuple(page.number for page in parsed.pages if page.kind == "missing"),
             "provenance": document.provenance.model_copy(update={"raw": raw}),
@@ -95,11 +97,10 @@ def _mended(elements: tuple[Element, ...]) -> Iterator[Element]:
     """A word that a column or page breaks is whole again, in the first of the two."""
     before: Element | None = None
     for element in elements:
-        if before is not None and element.continues and _HYPHENATED.search(before.text):
+        if before is not None and element.continues and before.text[-1:] in HYPHENS and before.text[-2:-1].isalnum():
             rest, _, after = element.text.partition(" ")
-            if rest[:1].islower():
-                before = before.model_copy(update={"text": before.text[:-1] + rest})
-                element = element.model_copy(update={"text": after})
+            before = before.model_copy(update={"text": joined((before.text, rest))})
+            element = element.model_copy(update={"text": after})
         if before is not None:
             yield before
         before = element

@@ -32,7 +32,8 @@ class Element(Record):
     `level`: of a heading, from 1 (the title has none). `continues`: it goes on the sentence of the element before it,
     on another page or in another column. `text` of a formula is LaTeX without delimiters, of a table its caption-less
     text (cells by tabs, rows by line ends), of a figure "" or what can be read in it. `image`: a name in
-    `Parsed.images`. `reference`: an entry of the list of works that the document cites.
+    `Parsed.images`. `reference`: an entry of the list of works that the document cites. One without a word stands for
+    what was read as part of an element of an earlier page.
     """
 
     kind: BlockKind

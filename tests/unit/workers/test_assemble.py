@@ -53,7 +53,8 @@ def test_headings_open_sections() -> None:
         ("the long", "sentence goes on", "the long sentence goes on"),
         ("an exam-", "ple of it", "an example of it"),
         ("an exam-", "ple", "an example"),
-        ("in COVID-", "19 cases", "in COVID- 19 cases"),
+        ("in COVID-", "19 cases", "in COVID-19 cases"),
+        ("state-of-the-", "art methods", "state-of-the-art methods"),
     ],
 )
 def test_a_sentence_over_two_pages_is_one(first: str, second: str, whole: str) -> None:
@@ -120,6 +121,12 @@ def test_pages_and_elements_must_account_for_each_other(
 ) -> None:
     with pytest.raises(InvalidOutput, match=said):
         made(*elements, pages=pages)
+
+
+def test_what_it_cites_is_kept_with_its_place() -> None:
+    document = made(text("x"), text("Doe J. A paper. 2020.", kind="list_item", reference=True))
+    [reference] = document.references
+    assert (reference.text, reference.locator and reference.locator.page) == ("Doe J. A paper. 2020.", 1)
 
 
 def test_nothing_to_read_is_no_success() -> None:
