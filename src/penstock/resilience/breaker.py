@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from penstock.errors import CircuitOpen, StoreBusy, TransientError
+from penstock.resilience.classify import classify
 from penstock.resilience.policy import CircuitBreakerPolicy
 
 
@@ -87,6 +88,28 @@ class Breaker:
 
     def _left(self) -> float:
         return max(self._opened_at + self._pause - self._clock(), 0.0)
+
+
+@contextmanager
+def hearing(breaker: Breaker | None, first: bool) -> Iterator[None]:
+    """A call that a breaker, if there is one, lets through and hears of; of one that is not the first only good."""
+    if breaker is None:
+        yield
+        return
+    trial = breaker.admit() if first else False
+    try:
+        yield
+    except Exception as error:
+        if first:
+            breaker.record(classify(error), trial)
+        raise
+    except BaseException:
+        breaker.forget(trial)
+        raise
+    if first:
+        breaker.record(None, trial)
+    else:
+        breaker.passed()
 
 
 def _succeed() -> None:

@@ -94,18 +94,32 @@ class Guard:
         return Retrying(sleep=self._sleep, **self._tactics(call, self._may_retry))(again)
 
     async def call_async(
-        self, fn: Callable[[float], Awaitable[T]], *, may_retry: Callable[[TransientError], bool] = lambda _: True
+        self,
+        fn: Callable[[float], Awaitable[T]],
+        *,
+        may_retry: Callable[[TransientError], bool] = lambda _: True,
+        deadline: float | None = None,
     ) -> Outcome[T]:
-        """`await fn(seconds)`, each attempt cancelled when its seconds are up. `may_retry` can forbid repeating."""
+        """`await fn(seconds)`, each attempt cancelled when its seconds are up. `may_retry` can forbid repeating.
+
+        `deadline`: seconds for all attempts, where fewer are left than the policy gives.
+        """
         from tenacity import AsyncRetrying
 
-        call = _Call(self)
+        call = _Call(self, deadline)
 
         async def attempt() -> Outcome[T]:
             return Outcome(await self._attempt_async(fn, call), call.attempts)
 
         tactics = self._tactics(call, lambda error: self._may_retry(error) and may_retry(error))
         return cast(Outcome[T], await AsyncRetrying(sleep=self._sleep_async, **tactics)(attempt))
+
+    def without_breaker(self) -> Guard:
+        """The same for whoever asks the breaker himself. Itself where there is none."""
+        if self.breaker is None:
+            return self
+        policy = self.policy.model_copy(update={"circuit_breaker": None})
+        return Guard(policy, self.name, host=self.host, limits=self.limits, on_attempt=self.on_attempt)
 
     def _attempt(self, fn: Callable[[], T], call: _Call) -> T:
         with call:
@@ -188,8 +202,8 @@ class _Call:
 
     __slots__ = ("_admitted", "_due", "_guard", "_started", "_trial", "attempts")
 
-    def __init__(self, guard: Guard) -> None:
-        deadline = guard.policy.deadline_seconds
+    def __init__(self, guard: Guard, deadline: float | None = None) -> None:
+        deadline = min((d for d in (deadline, guard.policy.deadline_seconds) if d is not None), default=None)
         self.attempts = 0
         self._guard = guard
         self._due = guard.clock() + deadline if deadline is not None else None

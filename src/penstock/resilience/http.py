@@ -10,7 +10,9 @@ caller gets the TransientError.
 
 A request that brings a `judge` (httpx's `extensions={"judge": …}`, called with the whole answer, on the event loop's
 thread) is answered whole within the attempt, and what the judge raises is the attempt's failure: an answer that is no
-good in spite of its status is asked for again like any other fault.
+good in spite of its status is asked for again like any other fault. One that brings `at_once` (bytes) has so many read
+within the attempt instead of the first MiB; one that brings `due` (time.monotonic()) is through by then at the latest,
+as several requests for the same thing should be. A request with `Accept-Encoding: identity` is sent so.
 
 429, 408, 425 and 5xx are raised as TransientErrors once the attempts are used up. All other answers are given to the
 caller as they are, decoded.
@@ -19,6 +21,8 @@ caller as they are, decoded.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -26,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import httpcore
 import httpx
 
-from penstock.errors import RateLimited, TransientError
+from penstock.errors import BadInput, RateLimited, TransientError
 from penstock.resilience.body import ACCEPTED, Body, decoder_for
 from penstock.resilience.classify import classify
 from penstock.resilience.guard import Attempt, Guard
@@ -35,6 +39,7 @@ from penstock.resilience.loop import loop_thread
 from penstock.resilience.process import one_per_process
 from penstock.resilience.reach import PinnedBackend, Reach, Resolver
 from penstock.resilience.redaction import redact
+from penstock.resilience.retry_after import window_spent
 from penstock.resilience.status import service_fault
 
 if TYPE_CHECKING:
@@ -113,6 +118,15 @@ class Http:
     def async_client(self, **options: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(**self._client_options(options), transport=self.async_transport())
 
+    @property
+    def attempts(self) -> int:
+        """How often one thing is asked for at most, by the policy."""
+        return self._policy.max_attempts
+
+    def due(self) -> float:
+        """When (time.monotonic()) what begins now must be through, by the policy."""
+        return time.monotonic() + (self._policy.deadline_seconds or _STREAM_SECONDS)
+
     def close(self) -> None:
         """Close idle connections. The service can be used again."""
         pool, self._pool = self._pool, None
@@ -131,12 +145,13 @@ class Http:
     async def _exchange(self, request: httpx.Request) -> _Answer:
         """Only on the loop's thread; the request's body must have been read."""
         self._reach.check(request.url)
-        deadline = self._policy.deadline_seconds
-        due = asyncio.get_running_loop().time() + (_STREAM_SECONDS if deadline is None else deadline)
+        left = min(self.due(), request.extensions.get("due", math.inf)) - time.monotonic()
+        due = asyncio.get_running_loop().time() + left
+        plain = request.headers.get("accept-encoding") == "identity"
         headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"accept-encoding"]
-        headers.append((b"Accept-Encoding", ACCEPTED.encode()))
+        headers.append((b"Accept-Encoding", b"identity" if plain else ACCEPTED.encode()))
         judge = request.extensions.get("judge")
-        at_once = self._max_bytes + 1 if judge else _IN_ONE_ATTEMPT
+        at_once = self._max_bytes + 1 if judge else request.extensions.get("at_once", _IN_ONE_ATTEMPT)
 
         async def attempt(seconds: float) -> _Answer:
             answer = await self._attempt(request, headers, seconds, due, at_once)
@@ -144,7 +159,10 @@ class Http:
                 judge(httpx.Response(answer.status, headers=answer.headers, content=answer.content))
             return answer
 
-        answer, attempts = await self._guard(request.url).call_async(attempt, may_retry=self._may_retry(request))
+        guard, may_retry = self._guard(request.url), self._may_retry(request)
+        answer, attempts = await guard.call_async(attempt, may_retry=may_retry, deadline=left)
+        if pause := window_spent(answer.headers):
+            guard.limits.pause(guard.host, pause)
         answer.extensions["attempts"] = attempts
         return answer
 
@@ -171,6 +189,8 @@ class Http:
             fault = service_fault(response.status, received, what)
             if fault is not None:
                 raise fault
+            if request.method != "HEAD" and int(received.get("content-length", "0")) > self._max_bytes:
+                raise BadInput(f"{what} is larger than {self._max_bytes / (1 << 20):g} MiB", reason="too-large")
             encoding = received.get("content-encoding", "")
             body = Body(response, decoder_for(encoding), most=self._max_bytes, gap=seconds, due=due)
             content, complete = await body.read(at_once)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.errors import PenstockError, RateLimited, ServiceUnavailable, TerminalError
-from penstock.resilience.retry_after import retry_after_seconds
+from penstock.resilience.retry_after import pause_asked
 
 _TRY_AGAIN = frozenset({408, 425})
 _WHO_ARE_YOU = frozenset({401, 403, 407})
@@ -16,7 +16,7 @@ def service_fault(status: int, headers: Mapping[str, str], what: str) -> RateLim
 
     A 503 that names a time is a rate limit, as services under load use it. `what` names the request, without secrets.
     """
-    pause = retry_after_seconds(headers.get("retry-after"))
+    pause = pause_asked(headers)
     if status == 429 or (status == 503 and pause is not None):
         return RateLimited(f"{what} answered {status}", retry_after=pause, status=status)
     if status >= 500 or status in _TRY_AGAIN:

@@ -54,10 +54,8 @@ class GateKeeper:
         )
         report.before, report.waiting = outcome.ready - report.reused, outcome.waiting
         if outcome.waiting:
-            report.note(
-                f"{outcome.waiting} document{'s' if outcome.waiting != 1 else ''} wait for {self._field}, "
-                f"set by: {self._gate.field.worker}"
-            )
+            wait = "document waits" if outcome.waiting == 1 else "documents wait"
+            report.note(f"{outcome.waiting} {wait} for {self._field}, set by: {self._gate.field.worker}")
         observer.advanced(self._planned.name, outcome.ready, outcome.ready + outcome.waiting)
 
     def _gather(self, observer: Observer, stop: Callable[[], None]) -> None:

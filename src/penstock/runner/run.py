@@ -19,7 +19,7 @@ from penstock.runner.report import Observer, RunReport, Silent, StageReport
 from penstock.runner.retire import forget_failures, let_go, retire
 from penstock.runner.session import Session
 from penstock.runner.stage import Limits, StageLoop
-from penstock.sources.sniff import FAULTS
+from penstock.sources.sniff import DAMAGE
 from penstock.stores.artifacts import ArtifactStore
 
 
@@ -221,7 +221,7 @@ class Runner:
     def _retiring(self, run: OpenRun, report: StageReport) -> Callable[[Listing], None]:
         def retiring(listing: Listing) -> None:
             complete = self._ledger.watermarks.complete(listing.submission)
-            damaged = self._ledger.retirement.damaged(listing.scope, listing.submission, list(FAULTS))
+            damaged = self._ledger.retirement.damaged(listing.scope, listing.submission, sorted(DAMAGE))
             if complete and not damaged:
                 forget_failures(self._ledger.retirement, run.plan, run.scope.tenant, listing, report)
             if run.retire == "none":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Any
@@ -19,6 +18,7 @@ from penstock.errors import (
     StageFailed,
     Stopped,
     StorageFull,
+    StoreBusy,
     TerminalError,
     TransientError,
     UsageError,
@@ -27,12 +27,12 @@ from penstock.ir import Chunk, Document
 from penstock.ledger.outputs import Outputs
 from penstock.ledger.work import Claim, Done, Failed, StageKey, Stored, Work, next_group
 from penstock.pipelines.catalogue import type_name
-from penstock.resilience.breaker import Breaker
-from penstock.resilience.classify import classify, describe
-from penstock.resilience.guard import Guard
+from penstock.resilience.breaker import hearing
+from penstock.resilience.classify import describe
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
 from penstock.runner.ingest import WAIT_SECONDS, Scope
 from penstock.runner.inputs import Inputs, Task, failure
+from penstock.runner.lanes import side_by_side
 from penstock.runner.outputs import at_rest, check, columns
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Failure, Observer, StageReport
@@ -41,6 +41,9 @@ from penstock.stores.artifacts import ArtifactStore
 
 COMMIT_BYTES = 8 << 20
 """At most so many bytes of input are held at a time, and of output committed at a time."""
+
+LANES_GROUP = 1024
+"""Documents claimed at a time where they go side by side: the next group waits for the slowest lane."""
 
 FATAL = (StorageFull, UsageError, Stopped, StageFailed)
 """Not a document's fault, and nothing a retry mends: the stage stops, what it held is given back."""
@@ -80,7 +83,9 @@ class StageLoop:
         self._key: StageKey = plan.key(planned.name)
         self._awaited = (planned.name, *(s.name for s in plan.topology.ancestors(planned.name)))
         self._inputs = Inputs(plan, planned, outputs, artifacts)
-        self._good: Task | None = None
+        self._lane: Callable[[Any], str] | None = getattr(planned.implementation, "lane", None)
+        self._good: dict[str, Task] = {}
+        self._away: dict[str, ServiceAway] = {}
 
     def run(self) -> set[str]:
         """Until no document of the batch is left for this stage and nobody else is at one.
@@ -88,6 +93,7 @@ class StageLoop:
         Answers for earlier stages that are due again, since outputs of theirs were lost. Raises StageFailed (outage)
         when the service is away: what was tried has failed, the rest stays pending.
         """
+        size = LANES_GROUP if self._lane else self._limits.group
         while True:
             busy = self._work.busy(self._scope.batch, self._awaited)  # first: who commits meanwhile is found below
             progressed = False
@@ -95,7 +101,7 @@ class StageLoop:
                 queue: Sequence[Claim] = page
                 while queue:
                     self._stop()
-                    wanted, queue = next_group(queue, self._limits.group)
+                    wanted, queue = next_group(queue, size)
                     group = self._work.claim(self._session.runner, self._key, wanted)
                     if group:
                         progressed = True
@@ -125,10 +131,14 @@ class StageLoop:
                 whole = self._whole(part, held)
                 if self._planned.contract.arity == "many":
                     self._run_many(whole, held)
+                elif self._lane:
+                    self._run_lanes(whole, held, self._lane)
                 else:
-                    self._run_each(whole, held)
+                    self._run_each(whole, partial(self._settle, held), self._stop)
                 for task in part:
                     task.item = None  # the next part needs the room
+        except ServiceAway as away:
+            raise self._outage(away.error) from away
         finally:
             self._work.release(self._key, list(held.values()))
 
@@ -183,9 +193,30 @@ class StageLoop:
             size += weight
         return parts
 
-    def _run_each(self, tasks: list[Task], held: dict[int, Claim]) -> None:
-        """One document at a time; what a second's work made commits together."""
-        search = Bisection[Task, Done](tasks, self._caller(), FATAL, self._good)
+    def _run_lanes(self, tasks: list[Task], held: dict[int, Claim], lane: Callable[[Any], str]) -> None:
+        """Those that wait for different services side by side. Of a service that is away, all documents fail, since it
+        is asked no more in this run; the others' go on."""
+        lanes: dict[str, list[Task]] = {}
+        for task in tasks:
+            lanes.setdefault(lane(task.item), []).append(task)
+        asked = {
+            name: partial(self._run_each, part, lane=name) for name, part in lanes.items() if name not in self._away
+        }
+        away = self._away | side_by_side(asked, partial(self._settle_together, held), self._stop)
+        for name in lanes.keys() & away.keys():
+            error = away[name].error
+            if isinstance(error, StoreBusy):  # ours, and so everybody's
+                raise away[name]
+            if not _untried(error):
+                self._away[name] = away[name]
+            left = [task for task in lanes[name] if task.claim.job_id in held]
+            self._commit([], [replace(failure(t, error, terminal=False), attempts=0) for t in left], held)
+
+    def _run_each(
+        self, tasks: list[Task], settle: Callable[..., None], stop: Callable[[], None], lane: str = ""
+    ) -> None:
+        """One document at a time; what a second's work made commits together. Raises ServiceAway."""
+        search = Bisection[Task, Done](tasks, self._caller(stop), FATAL, self._good.get(lane))
         began, first, end = time.monotonic(), 0, 0
         away: ServiceAway | None = None
         try:
@@ -195,42 +226,46 @@ class StageLoop:
                 size = sum(o.stored.size for o in search.outcomes[first:end] if isinstance(o, Done))
                 enough = size >= COMMIT_BYTES or time.monotonic() - began >= self._limits.seconds
                 if enough and not search.suspects:
-                    self._settle(tasks[first:end], search.outcomes[first:end], held)
+                    settle(tasks[first:end], search.outcomes[first:end], None)
                     search.outcomes[first:end] = [None] * (end - first)
                     first, began = end, time.monotonic()
         except ServiceAway as error:
             away, end = error, min(end + 1, len(tasks))
-            raise self._outage(error.error) from error
+            raise
         finally:
-            self._good = search.good
+            self._note_good(search, lane)
             outcomes = [None if at in search.suspects else o for at, o in enumerate(search.outcomes[:end])][first:]
-            self._settle(tasks[first:end], outcomes, held, away)
+            settle(tasks[first:end], outcomes, away)
 
     def _run_many(self, tasks: list[Task], held: dict[int, Claim]) -> None:
-        """The group in one call, bisected when that fails."""
-        search = Bisection[Task, Done](tasks, self._caller(), FATAL, self._good)
+        """The group in one call, bisected when that fails. Raises ServiceAway."""
+        search = Bisection[Task, Done](tasks, self._caller(self._stop), FATAL, self._good.get(""))
         try:
             search.run()
         except ServiceAway as away:
-            self._settle(tasks, search.outcomes, held, away)
-            raise self._outage(away.error) from away
+            self._settle(held, tasks, search.outcomes, away)
+            raise
         finally:
-            self._good = search.good
-        self._settle(tasks, search.outcomes, held)
+            self._note_good(search)
+        self._settle(held, tasks, search.outcomes)
 
-    def _caller(self) -> Callable[[Sequence[Task]], list[Done]]:
+    def _note_good(self, search: Bisection[Task, Done], lane: str = "") -> None:
+        if search.good is not None:
+            self._good[lane] = search.good
+
+    def _caller(self, stop: Callable[[], None]) -> Callable[[Sequence[Task]], list[Done]]:
         """What calls the stage for some tasks, under its guard. For the tasks of one group.
 
         The breaker hears of what is tried for the first time, not of the search for poison in it, whose failures prove
         nothing; what gets through in that search proves that the service is there.
         """
         guard, many = self._planned.guard, self._planned.contract.arity == "many"
-        plain = guard and _without_breaker(guard)
+        plain = guard and guard.without_breaker()
         searching = False
 
         def call(part: Sequence[Task]) -> list[Done]:
             nonlocal searching
-            self._stop()
+            stop()
             if part[0].item is None:  # it got through before, and made room since
                 self._inputs.read(part)
             if part[0].lost:
@@ -242,7 +277,7 @@ class StageLoop:
                 outputs = execute()
             else:
                 first, searching = not searching, True  # until it has got through
-                with _heard(guard.breaker, first):
+                with hearing(guard.breaker, first):
                     outputs, attempts = plain.call(execute)
                 searching = many
             if not many:
@@ -261,11 +296,19 @@ class StageLoop:
         except BaseException as leave:  # this process is not a stage's to end
             raise TerminalError(describe(leave), reason="unexpected") from leave
 
+    def _settle_together(self, held: dict[int, Claim], settled: list[tuple[Any, ...]]) -> None:
+        """In one commit, but for those whose service is away."""
+        calm = [each for each in settled if each[2] is None]
+        self._settle(held, [t for tasks, _, _ in calm for t in tasks], [o for _, outcomes, _ in calm for o in outcomes])
+        for tasks, outcomes, away in settled:
+            if away is not None:
+                self._settle(held, tasks, outcomes, away)
+
     def _settle(
         self,
+        held: dict[int, Claim],
         tasks: Sequence[Task],
         outcomes: Sequence[Done | Poisoned | None],
-        held: dict[int, Claim],
         away: ServiceAway | None = None,
     ) -> None:
         """Commit what became of tasks. Who was tried in vain because the service is `away` has failed."""
@@ -346,32 +389,3 @@ class StageLoop:
 def _untried(error: TransientError) -> bool:
     """It says that nobody was asked."""
     return isinstance(error, CircuitOpen) or (isinstance(error, RateLimited) and error.reason == "paused")
-
-
-@contextmanager
-def _heard(breaker: Breaker | None, first: bool) -> Iterator[None]:
-    """A call that a breaker, if there is one, lets through and hears of; of one that is not the first only good."""
-    if breaker is None:
-        yield
-        return
-    trial = breaker.admit() if first else False
-    try:
-        yield
-    except Exception as error:
-        if first:
-            breaker.record(classify(error), trial)
-        raise
-    except BaseException:
-        breaker.forget(trial)
-        raise
-    if first:
-        breaker.record(None, trial)
-    else:
-        breaker.passed()
-
-
-def _without_breaker(guard: Guard) -> Guard:
-    if guard.breaker is None:
-        return guard
-    policy = guard.policy.model_copy(update={"circuit_breaker": None})
-    return Guard(policy, guard.name, host=guard.host, limits=guard.limits, on_attempt=guard.on_attempt)

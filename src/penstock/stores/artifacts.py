@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, NoReturn, Protocol
 from uuid import uuid4
 
 from penstock.errors import ArtifactLost, StorageFull, StoreBusy, UsageError
@@ -18,14 +20,33 @@ DAMAGED = ".damaged"
 """What an object is called on behind its name once its bytes were found to be others."""
 
 
+_PIECE = 1 << 20
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
 class ArtifactStore(Protocol):
-    """Objects named by the sha256 (hex) of their bytes. `put` of the same bytes again is a cheap no-op."""
+    """Objects named by the sha256 (hex) of their bytes, each there whole or not at all. `put` of the same bytes again
+    is a cheap no-op."""
 
     def put(self, data: bytes) -> str: ...
+
+    def put_stream(self, pieces: Iterable[bytes]) -> str:
+        """The same for bytes that are never all in memory. What `pieces` raises goes through: then nothing is kept."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Whether there is such an object; its bytes are not looked at."""
+        ...
 
     def get(self, digest: str) -> bytes:
         """The bytes. Raises ArtifactLost when they are gone, or are others: those are put aside, so that the right ones
         can be put in their place."""
+        ...
+
+    def fetch(self, digest: str, to: Path) -> None:
+        """The bytes as a file of the caller's, never all of them in memory. Raises as `get` does, and leaves no file
+        then."""
         ...
 
 
@@ -40,11 +61,20 @@ class MemoryArtifacts:
         self._objects.setdefault(digest, data)
         return digest
 
+    def put_stream(self, pieces: Iterable[bytes]) -> str:
+        return self.put(b"".join(pieces))
+
+    def has(self, digest: str) -> bool:
+        return digest in self._objects
+
     def get(self, digest: str) -> bytes:
         try:
             return self._objects[digest]
         except KeyError:
             raise ArtifactLost(f"no artifact {digest}") from None
+
+    def fetch(self, digest: str, to: Path) -> None:
+        _write([self.get(digest)], to)
 
 
 class FileArtifacts:
@@ -55,46 +85,62 @@ class FileArtifacts:
 
     def put(self, data: bytes) -> str:
         digest = sha256(data).hexdigest()
-        path = self._path(digest)
-        if path.exists():
-            return digest
-        temporary = path.with_name(f".{digest}.{uuid4().hex}")
-        try:
-            changed = [path.parent, *(folder.parent for folder in (path.parent, self._root) if not folder.exists())]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+        return digest if self.has(digest) else self.put_stream([data])
+
+    def put_stream(self, pieces: Iterable[bytes]) -> str:
+        temporary = self._root / f".{uuid4().hex}"
+        with _errors(self._root):
+            changed = [] if self._root.exists() else [self._root.parent]
+            self._root.mkdir(parents=True, exist_ok=True)
+            digest = _write(pieces, temporary, sync=True)
+            path = self._path(digest)
+            try:
+                changed += [path.parent] if path.parent.exists() else [path.parent, self._root]
+                path.parent.mkdir(exist_ok=True)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
             for folder in changed:
                 _sync(folder)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                free = shutil.disk_usage(self._root).free >> 20
-                raise StorageFull(f"no room for {len(data)} bytes at {path}: {free} MiB free") from error
-            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise UsageError(f"the artifact store at {self._root} can't be written: {error.strerror}") from error
-            raise StoreBusy(f"the artifact store at {self._root}: {error}") from error
         return digest
 
+    def has(self, digest: str) -> bool:
+        with _errors(self._root):
+            return self._path(digest).exists()
+
     def get(self, digest: str) -> bytes:
-        path = self._path(digest)
+        with self._opened(digest) as file:
+            data = file.read()
+        if sha256(data).hexdigest() != digest:
+            self._put_aside(digest)
+        return data
+
+    def fetch(self, digest: str, to: Path) -> None:
+        with self._opened(digest) as file:
+            found = _write(_pieces(file), to)
+        if found != digest:
+            to.unlink()
+            self._put_aside(digest)
+
+    def _path(self, digest: str) -> Path:
+        return self._root / digest[:2] / digest
+
+    @contextmanager
+    def _opened(self, digest: str) -> Iterator[BinaryIO]:
         try:
-            data = path.read_bytes()
+            with self._path(digest).open("rb") as file:
+                yield file
         except FileNotFoundError:
             raise ArtifactLost(f"no artifact {digest} in {self._root}") from None
         except OSError as error:
             raise StoreBusy(f"the artifact store at {self._root}: {error}") from error
-        if sha256(data).hexdigest() != digest:
-            with suppress(OSError):
-                path.replace(path.with_suffix(DAMAGED))
-            raise ArtifactLost(f"the artifact {digest} in {self._root} is damaged")
-        return data
 
-    def _path(self, digest: str) -> Path:
-        return self._root / digest[:2] / digest
+    def _put_aside(self, digest: str) -> NoReturn:
+        path = self._path(digest)
+        with suppress(OSError):
+            path.replace(path.with_suffix(DAMAGED))
+        raise ArtifactLost(f"the artifact {digest} in {self._root} is damaged")
 
 
 class RemoteArtifacts:
@@ -111,34 +157,100 @@ class RemoteArtifacts:
 
     def put(self, data: bytes) -> str:
         digest = sha256(data).hexdigest()
-        path = f"{self._root}/{digest[:2]}/{digest}"
+        self._upload(digest, lambda path: self._fs.pipe_file(path, data))
+        return digest
+
+    def put_stream(self, pieces: Iterable[bytes]) -> str:
+        """Spooled in the system's folder for temporary files, since the name is known last."""
+        with _errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+            spooled = Path(folder, "artifact")
+            digest = _write(pieces, spooled)
+            self._upload(digest, lambda path: self._fs.put_file(str(spooled), path))
+        return digest
+
+    def has(self, digest: str) -> bool:
+        with self._faults():
+            return bool(self._fs.exists(self._path(digest)))
+
+    def get(self, digest: str) -> bytes:
+        with self._faults(digest):
+            data = bytes(self._fs.cat_file(self._path(digest)))
+        if sha256(data).hexdigest() != digest:
+            self._put_aside(digest)
+        return data
+
+    def fetch(self, digest: str, to: Path) -> None:
+        found = _write(self._read(digest), to)
+        if found != digest:
+            to.unlink()
+            self._put_aside(digest)
+
+    def _path(self, digest: str) -> str:
+        return f"{self._root}/{digest[:2]}/{digest}"
+
+    def _upload(self, digest: str, upload: Callable[[str], None]) -> None:
+        path = self._path(digest)
         with self._faults():
             if not self._fs.exists(path):
                 self._fs.makedirs(f"{self._root}/{digest[:2]}", exist_ok=True)
-                self._fs.pipe_file(path, data)
-        return digest
+                upload(path)
 
-    def get(self, digest: str) -> bytes:
-        path = f"{self._root}/{digest[:2]}/{digest}"
+    def _read(self, digest: str) -> Iterator[bytes]:
+        with self._faults(digest), self._fs.open(self._path(digest), "rb") as file:
+            yield from _pieces(file)
+
+    def _put_aside(self, digest: str) -> NoReturn:
+        path = self._path(digest)
         with self._faults():
-            try:
-                data = bytes(self._fs.cat_file(path))
-            except FileNotFoundError:
-                raise ArtifactLost(f"no artifact {digest} in {self._root}") from None
-            if sha256(data).hexdigest() != digest:
-                self._fs.mv(path, path + DAMAGED)
-                raise ArtifactLost(f"the artifact {digest} in {self._root} is damaged")
-            return data
+            self._fs.mv(path, path + DAMAGED)
+        raise ArtifactLost(f"the artifact {digest} in {self._root} is damaged")
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Each file system has errors of its own; whatever they are, no document is to blame for them."""
+    def _faults(self, digest: str | None = None) -> Iterator[None]:
+        """Each file system has errors of its own; whatever they are, no document is to blame for them. `digest`: what
+        is read, which may be gone."""
         try:
             yield
-        except ArtifactLost:
-            raise
         except Exception as error:
+            if digest is not None and isinstance(error, FileNotFoundError):
+                raise ArtifactLost(f"no artifact {digest} in {self._root}") from None
             raise StoreBusy(f"the artifact store at {self._root}: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _errors(folder: Path) -> Iterator[None]:
+    """What the file system says of a folder that is written to, as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+            free = shutil.disk_usage(there).free >> 20
+            raise StorageFull(f"no room left in {folder}: {free} MiB free") from error
+        if error.errno in _FORBIDDEN:
+            raise UsageError(f"{folder} can't be written: {error.strerror}") from error
+        raise StoreBusy(f"{folder}: {error}") from error
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(file.read, _PIECE), b"")
+
+
+def _write(pieces: Iterable[bytes], to: Path, *, sync: bool = False) -> str:
+    """The sha256 of what was written. Whatever is raised leaves no file."""
+    digest = sha256()
+    try:
+        with _errors(to.parent), to.open("wb") as file:
+            for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        to.unlink(missing_ok=True)
+        raise
+    return digest.hexdigest()
 
 
 def _sync(folder: Path) -> None:

@@ -30,6 +30,7 @@ from penstock.resilience.guard import Attempt
 from penstock.resilience.http import Http
 from penstock.resilience.limits import LocalLimits
 from penstock.resilience.policy import CircuitBreakerPolicy, Policy
+from wire import Server, drip, whole
 
 URL = "https://api.example.org/works"
 QUICK = Policy(max_attempts=3, backoff_strategy="none", timeout_seconds=5.0)
@@ -276,41 +277,6 @@ def test_a_redirect_is_checked_like_a_first_request(build: Callable[..., Http]) 
 # -- real servers
 
 
-class Server:
-    """Runs `speak(connection, number)` for each connection to 127.0.0.1, after the request's headers were read."""
-
-    def __init__(self, speak: Callable[[socket.socket, int], None]) -> None:
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self._speak = speak
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._talk, args=(connection, self.connections), daemon=True).start()
-
-    def _talk(self, connection: socket.socket, number: int) -> None:
-        with connection:
-            try:
-                received = b""
-                while b"\r\n\r\n" not in received:
-                    received += connection.recv(65536)
-                self.requests.append(received)
-                self._speak(connection, number)
-            except OSError:
-                pass  # the client went away, which is what some tests want
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
@@ -322,17 +288,6 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.close()
-
-
-def whole(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def drip(connection: socket.socket, data: bytes, seconds: float = 0.02) -> None:
-    for position in range(len(data)):
-        connection.sendall(data[position : position + 1])
-        time.sleep(seconds)
 
 
 @both
@@ -509,6 +464,47 @@ def test_a_stream_that_breaks_off_is_a_fault(build: Any, serve: Any) -> None:
     server = serve(lambda connection, _: connection.sendall(whole(bytes(2 << 20), length=3 << 20)))
     with pytest.raises(ServiceUnavailable):
         by_client(build(origins=[server.url]), "GET", server.url)
+
+
+def test_what_is_declared_too_large_is_refused_before_it_comes(build: Any, serve: Any) -> None:
+    def speak(connection: socket.socket, _: int) -> None:
+        connection.sendall(whole(b"", length=2 << 30))
+        connection.recv(1)
+
+    server = serve(speak)
+    with pytest.raises(BadInput) as caught:
+        by_client(build(origins=[server.url], max_bytes=1 << 20), "GET", server.url)
+    assert (caught.value.reason, caught.value.attempts) == ("too-large", 1)
+
+
+def test_how_much_comes_within_the_attempt_can_be_said(build: Any, serve: Any) -> None:
+    """Else a server that is slow, but gets there, would time out within the first MiB again and again."""
+
+    def speak(connection: socket.socket, _: int) -> None:
+        connection.sendall(whole(b"", length=100))
+        drip(connection, bytes(100), 0.01)
+
+    server = serve(speak)
+    http = build(Policy(max_attempts=1, timeout_seconds=0.5), origins=[server.url])
+    with http.client() as client, client.stream("GET", server.url, extensions={"at_once": 1}) as response:
+        assert len(response.read()) == 100
+
+
+def test_several_requests_can_be_given_one_end(build: Any, serve: Any) -> None:
+    server = serve(lambda connection, _: connection.sendall(whole(b"", status="503 No")))
+    http = build(Policy(max_attempts=50, backoff_initial_seconds=0.05), origins=[server.url])
+    with pytest.raises(ServiceUnavailable) as caught:
+        by_client(http, "GET", server.url, extensions={"due": time.monotonic() + 0.12})
+    assert caught.value.attempts < 5
+    with pytest.raises(AttemptTimeout) as late:
+        by_client(http, "GET", server.url, extensions={"due": time.monotonic() - 1})
+    assert (late.value.reason, late.value.attempts) == ("deadline", 0)
+
+
+def test_plain_bytes_can_be_asked_for(build: Any, serve: Any) -> None:
+    server = serve(lambda connection, _: connection.sendall(whole(b"hello")))
+    by_client(build(origins=[server.url]), "GET", server.url, headers={"Accept-Encoding": "identity"})
+    assert b"Accept-Encoding: identity\r\n" in server.requests[0]
 
 
 def test_a_host_that_hangs_holds_up_no_other(build: Any, serve: Any) -> None:

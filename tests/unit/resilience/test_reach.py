@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Any
 
 import httpcore
@@ -16,6 +13,7 @@ from penstock.resilience.http import Http
 from penstock.resilience.limits import LocalLimits
 from penstock.resilience.policy import Policy
 from penstock.resilience.reach import Reach, is_public, resolve_by_system
+from wire import NASTY, Canary, LoopbackOnly, Names
 
 QUICK = Policy(max_attempts=2, backoff_strategy="none", timeout_seconds=2.0)
 
@@ -71,28 +69,6 @@ NOT_PUBLIC = [
 ]
 
 
-class Canary:
-    """A server on loopback that counts who connects."""
-
-    def __init__(self) -> None:
-        self.hits = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.hits += 1
-            connection.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture
 def canary() -> Iterator[Canary]:
     canary = Canary()
@@ -111,31 +87,6 @@ class Nowhere(httpcore.AsyncNetworkBackend):
         raise httpcore.ConnectError("nowhere")
 
 
-class LoopbackOnly(httpcore.AsyncNetworkBackend):
-    """Connects for real, so that the canary would see it, but nowhere beyond this machine."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def connect_tcp(self, host: str, *more: Any) -> httpcore.AsyncNetworkStream:
-        self.asked.append(host)
-        if not ip_address(host).is_loopback:
-            raise httpcore.ConnectError("beyond this machine")
-        return await httpcore.AnyIOBackend().connect_tcp(host, *more)
-
-
-class Names:
-    """A resolver that answers each time with the next of its answers, then with the last one for ever."""
-
-    def __init__(self, *answers: list[str]) -> None:
-        self.answers = list(answers)
-        self.asked = 0
-
-    async def __call__(self, host: str, port: int) -> list[str]:
-        self.asked += 1
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
 def guarded(policy: Policy = QUICK, **options: Any) -> Http:
     return Http(policy, limits=LocalLimits(), **options)
 
@@ -148,61 +99,6 @@ def test_an_address_that_is_not_public_is_refused(address: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "2a00:1450::1"])
 def test_a_public_address_is_let_through(address: str) -> None:
     assert is_public(address)
-
-
-NASTY = [
-    "http://127.0.0.1:{port}/",
-    "https://127.0.0.1:{port}/",
-    "https://localhost:{port}/",
-    "https://LOCALHOST:{port}/",
-    "https://localhost.:{port}/",
-    "https://localhost.localdomain:{port}/",
-    "https://127.1:{port}/",
-    "https://127.0.1:{port}/",
-    "https://127.255.255.254:{port}/",
-    "https://2130706433:{port}/",
-    "https://0x7f000001:{port}/",
-    "https://0x7f.0.0.1:{port}/",
-    "https://0177.0.0.1:{port}/",
-    "https://017700000001:{port}/",
-    "https://0:{port}/",
-    "https://0.0.0.0:{port}/",
-    "https://[::1]:{port}/",
-    "https://[::]:{port}/",
-    "https://[0:0:0:0:0:0:0:1]:{port}/",
-    "https://[::ffff:127.0.0.1]:{port}/",
-    "https://[::ffff:7f00:1]:{port}/",
-    "https://[::127.0.0.1]:{port}/",
-    "https://[64:ff9b::127.0.0.1]:{port}/",
-    "https://[64:ff9b::7f00:1]:{port}/",
-    "https://[2002:7f00:1::]:{port}/",
-    "https://[fe80::1]:{port}/",
-    "https://[fd00:ec2::254]:{port}/",
-    "https://１２７.0.0.1:{port}/",
-    "https://127。0。0。1:{port}/",
-    "https://①②⑦.0.0.1:{port}/",
-    "https://example.org@127.0.0.1:{port}/",
-    "https://example.org:443@127.0.0.1:{port}/",
-    "https://user:password@127.0.0.1:{port}/",
-    "https://169.254.169.254/latest/meta-data/",
-    "https://100.100.100.200/",
-    "https://168.63.129.16/",
-    "https://192.0.0.192/",
-    "https://10.0.0.1:{port}/",
-    "https://172.16.0.1:{port}/",
-    "https://192.168.0.1:{port}/",
-    "https://100.64.0.1:{port}/",
-    "http://localhost:{port}/",
-    "http://[::1]:{port}/",
-    "ftp://127.0.0.1:{port}/",
-    "file:///etc/passwd",
-    "gopher://127.0.0.1:{port}/_",
-    "data:text/plain,x",
-    "ws://127.0.0.1:{port}/",
-    "//127.0.0.1:{port}/",
-    "https://",
-    "https://" + "a" * 70 + ".example:{port}/",
-]
 
 
 def test_no_nasty_url_reaches_the_canary(canary: Canary) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.ledger.database import Database
 from penstock.ledger.ledger import Ledger
+from penstock.resilience.limits import LocalLimits
 from tiny import Bench, World
 
 
@@ -26,3 +27,10 @@ def bench(tmp_path: Path, world: World) -> Iterator[Bench]:
     for runner in bench.runners:
         runner.close()
     ledger.database.close()
+
+
+@pytest.fixture
+def nobody_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a service asks for in one test is not heard in the next."""
+    limits = LocalLimits()
+    monkeypatch.setattr("penstock.resilience.guard.process_limits", lambda: limits)

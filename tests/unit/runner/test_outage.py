@@ -9,9 +9,10 @@ import pytest
 
 from penstock.errors import RateLimited, ServiceUnavailable
 from penstock.ledger import schema
-from penstock.resilience.limits import LocalLimits
 from penstock.runner import Limits
 from tiny import PIPELINE, Bench, Fault, World, payload
+
+pytestmark = pytest.mark.usefixtures("nobody_paused")
 
 STATES = schema.stage_states.c
 EACH, MANY = "chunk", "embed"
@@ -22,13 +23,6 @@ EACH, MANY = "chunk", "embed"
 def ten(world: World) -> World:
     world.payloads = [payload(str(n), f"text {n}") for n in range(10)]
     return world
-
-
-@pytest.fixture(autouse=True)
-def nobody_paused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a service asks for in one test is not heard in the next."""
-    limits = LocalLimits()
-    monkeypatch.setattr("penstock.resilience.guard.process_limits", lambda: limits)
 
 
 def refusing(stage: str, names: Collection[str], error: Exception | None = None) -> Fault:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from penstock.errors import ArtifactLost, StoreBusy
+from penstock.errors import ArtifactLost, BadInput, StorageFull, StoreBusy
 from penstock.stores.artifacts import ArtifactStore, FileArtifacts, MemoryArtifacts, RemoteArtifacts, open_artifacts
 
 DATA = b"a big body"
@@ -17,6 +20,7 @@ DIGEST = sha256(DATA).hexdigest()
 STORES: list[Callable[[Path], ArtifactStore]] = [
     FileArtifacts,
     lambda folder: RemoteArtifacts(folder.as_uri()),
+    lambda folder: RemoteArtifacts(f"memory:/{folder}"),
     lambda folder: MemoryArtifacts(),
 ]
 ON_DISK = STORES[:2]
@@ -25,26 +29,69 @@ ON_DISK = STORES[:2]
 @pytest.mark.parametrize("store", STORES)
 def test_what_is_put_is_found_by_its_hash(tmp_path: Path, store: Callable[[Path], ArtifactStore]) -> None:
     artifacts = store(tmp_path / "artifacts")
+    assert not artifacts.has(DIGEST)
     assert artifacts.put(DATA) == artifacts.put(DATA) == DIGEST
+    assert artifacts.has(DIGEST)
     assert artifacts.get(DIGEST) == DATA
+    artifacts.fetch(DIGEST, tmp_path / "a copy")
+    assert (tmp_path / "a copy").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_what_comes_in_pieces_is_the_same_object(tmp_path: Path, store: Callable[[Path], ArtifactStore]) -> None:
+    artifacts = store(tmp_path / "artifacts")
+    assert artifacts.put_stream(iter([DATA[:3], b"", DATA[3:]])) == artifacts.put_stream([DATA]) == DIGEST
+    assert artifacts.get(DIGEST) == DATA
+    assert artifacts.get(artifacts.put_stream([])) == b""
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_of_a_stream_that_breaks_off_nothing_is_kept(tmp_path: Path, store: Callable[[Path], ArtifactStore]) -> None:
+    def broken() -> Iterator[bytes]:
+        yield DATA
+        raise BadInput("no more")
+
+    artifacts = store(tmp_path / "artifacts")
+    with pytest.raises(BadInput, match="no more"):
+        artifacts.put_stream(broken())
+    assert not artifacts.has(DIGEST)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("store", ON_DISK)
+def test_a_large_object_is_never_all_in_memory(tmp_path: Path, store: Callable[[Path], ArtifactStore]) -> None:
+    artifacts = store(tmp_path / "artifacts")
+    tracemalloc.start()
+    try:
+        digest = artifacts.put_stream(bytes([n]) * (1 << 20) for n in range(64))
+        artifacts.fetch(digest, tmp_path / "a copy")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "a copy").stat().st_size == 64 << 20
 
 
 @pytest.mark.parametrize("store", STORES)
 def test_what_is_not_there_is_lost(tmp_path: Path, store: Callable[[Path], ArtifactStore]) -> None:
     with pytest.raises(ArtifactLost, match=DIGEST):
         store(tmp_path).get(DIGEST)
+    with pytest.raises(ArtifactLost, match=DIGEST):
+        store(tmp_path).fetch(DIGEST, tmp_path / "a copy")
+    assert not (tmp_path / "a copy").exists()
 
 
 @pytest.mark.parametrize("store", ON_DISK)
 @pytest.mark.parametrize("damaged", [b"", b"a big bodx", DATA + b"\0"])
+@pytest.mark.parametrize("fetched", [False, True])
 def test_other_bytes_are_lost_and_the_right_ones_can_be_put_in_their_place(
-    tmp_path: Path, store: Callable[[Path], ArtifactStore], damaged: bytes
+    tmp_path: Path, store: Callable[[Path], ArtifactStore], damaged: bytes, fetched: bool
 ) -> None:
     artifacts = store(tmp_path)
     artifacts.put(DATA)
     (tmp_path / DIGEST[:2] / DIGEST).write_bytes(damaged)
     with pytest.raises(ArtifactLost, match="damaged"):
-        artifacts.get(DIGEST)
+        artifacts.fetch(DIGEST, tmp_path / "a copy") if fetched else artifacts.get(DIGEST)
+    assert not (tmp_path / "a copy").exists()
     assert (tmp_path / DIGEST[:2] / f"{DIGEST}.damaged").read_bytes() == damaged
     artifacts.put(DATA)
     assert artifacts.get(DIGEST) == DATA
@@ -54,6 +101,35 @@ def test_an_object_that_cannot_be_read_is_not_taken_for_lost(tmp_path: Path) -> 
     (tmp_path / DIGEST[:2] / DIGEST).mkdir(parents=True)
     with pytest.raises(StoreBusy):
         FileArtifacts(tmp_path).get(DIGEST)
+    with pytest.raises(StoreBusy):
+        FileArtifacts(tmp_path).fetch(DIGEST, tmp_path / "a copy")
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_place_that_cannot_be_written_to_is_not_taken_for_a_lost_object(
+    tmp_path: Path, store: Callable[[Path], ArtifactStore]
+) -> None:
+    artifacts = store(tmp_path / "artifacts")
+    artifacts.put(DATA)
+    with pytest.raises(StoreBusy):
+        artifacts.fetch(DIGEST, tmp_path / "not there" / "a copy")
+    assert artifacts.get(DIGEST) == DATA
+
+
+@pytest.mark.parametrize("store", ON_DISK)
+def test_a_full_disk_is_said_with_its_place_and_nothing_torn_is_left(
+    tmp_path: Path, store: Callable[[Path], ArtifactStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    artifacts = store(tmp_path)
+
+    def full() -> Iterator[bytes]:
+        yield DATA
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageFull, match=rf"{tmp_path}.*: \d+ MiB free"):
+        artifacts.put_stream(full())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_every_folder_that_was_made_or_written_to_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
