@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --unsafe-package 
 export DAGSTER_HOME := $(CURDIR)/.penstock/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install-model ui test test-full check bench generated pins
+.PHONY: help demo demo-pdf install-model ui test test-full check bench generated pins
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ help: ## list the targets
 demo: $(BASE) ## run the pipeline over examples/ and tour what came of it
 	@$(MAKE) --silent --no-print-directory install-model || echo "without it, search is by words only" >&2
 	@$(BIN)/penstock demo
+
+demo-pdf: $(BASE) ## run PDFs in examples-pdf/ through both phases: gate, worker, sensor, hits with page and box
+	@$(MAKE) --silent --no-print-directory install-model || echo "without it, search is by words only" >&2
+	@$(BIN)/penstock demo --pdf
 
 install-model: $(MODEL) ## install MiniLM (84 MB), for search by meaning without a server
 

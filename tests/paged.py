@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from penstock.sources.clinicaltrials import ClinicalTrials
+from penstock.sources.core import Core
 from penstock.sources.openalex import OpenAlex
 from penstock.sources.openfda_label import OpenFDALabel
 from penstock.sources.paging import PagedSource
@@ -26,6 +27,8 @@ class Given:
     url: str
     page: Callable[..., httpx.Response]
     empty: httpx.Response
+    tokens: tuple[str, str] = ("t1", "t2")
+    """What the next pages are asked with, where `page` was told of t1 and t2."""
 
 
 def study(name: str) -> dict[str, Any]:
@@ -48,11 +51,19 @@ def labels(*names: str, next: str | None = None) -> httpx.Response:
     return httpx.Response(200, text=content, headers={"Link": link} if next else {})
 
 
+def core_works(*names: str, next: str | None = None) -> httpx.Response:
+    number = int((next or "t9")[1:])
+    results = [{"dataProviders": [{"id": 7, "name": ""}], "downloadUrl": "", "id": name} for name in names]
+    envelope = {"totalHits": 900, "limit": 100, "offset": 100 * (number - 1)}
+    return httpx.Response(200, json=envelope | {"results": results})
+
+
 NOT_FOUND = httpx.Response(404, json={"error": {"code": "NOT_FOUND", "message": "No matches found!"}})
 
 GIVEN = [
     Given(ClinicalTrials, "https://clinicaltrials.gov/api/v2/studies", studies, studies()),
     Given(OpenAlex, "https://api.openalex.org/works", works, works()),
     Given(OpenFDALabel, "https://api.fda.gov/drug/label.json", labels, NOT_FOUND),
+    Given(Core, "https://api.core.ac.uk/v3/search/works/", core_works, core_works(), ("100", "200")),
 ]
-NAMES = {"clinicaltrials": "NCT0000000{}", "openalex": "W{}", "openfda-drug-label": "0-{}"}
+NAMES = {"clinicaltrials": "NCT0000000{}", "openalex": "W{}", "openfda-drug-label": "0-{}", "core": "{}"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from penstock.errors import BadInput, EngineUnavailable
-from penstock.workers.engine import Progress
+from penstock.workers.engine import LOST, Progress
 from penstock.workers.parsed import Element, Page, Parsed
 
 TARGET = "pdf_engines:Obedient"
@@ -28,8 +28,8 @@ class Options(BaseModel):
 
 
 class Obedient:
-    """Each line is a page. `hang`, `spin`, `grow`, `die`, `bug`, `bad`, `away`, `strange` and `print` are done; `image`
-    gives one; `die-once PATH` dies unless PATH is there, and makes it."""
+    """Each line is a page. What `hang`, `spin`, `grow`, `die`, `bug`, `bad`, `away`, `lost` and `print` say is done;
+    `image` gives one; `die-once PATH` dies unless PATH is there, and makes it."""
 
     name = "obedient"
     version = "1"
@@ -65,6 +65,8 @@ class Obedient:
                     raise BadInput("it says bad", reason="corrupt")
                 case "away":
                     raise EngineUnavailable("the engine is away")
+                case "lost":
+                    raise EngineUnavailable("the server went down", reason=LOST)
                 case "print":
                     sys.stdout.write("noise" * 1000)
                     os.write(1, b"noise")

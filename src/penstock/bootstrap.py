@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import StoreBusy, UsageError
+from penstock.ir import PDFFile, StageContext
+from penstock.ir.codec import decode
 from penstock.ir.context import check_tenant
 from penstock.ledger.database import Database
 from penstock.ledger.graph import SqlGraph
@@ -158,6 +160,11 @@ class App:
         needs = self.catalogue.load(stage.contract.name, stage.implementation).needs
         return None if "http" in needs else Guard(stage.policy, stage.name)
 
+    def last_download(self, ctx: StageContext) -> PDFFile | None:
+        """What was downloaded for a document last, in whatever generation of it."""
+        found = self.ledger.outputs.newest("PDFFile", ctx.tenant_id, ctx.doc_id)
+        return decode(PDFFile, *found) if found else None
+
     def close(self) -> None:
         """Close each thing that was made, whatever becomes of the others.
 
@@ -209,27 +216,32 @@ class _Sources(Mapping[str, Any]):
             return self._app.own_places
         if need == "http":
             return self._http(found)
-        if need in ("url", "key", "updates"):
+        if need in ("url", "key", "updates", "email", "bucket_url"):
             return getattr(self._app.settings, f"{found.SERVICE.lower()}_{need}")
         raise UsageError(f"source {found.name!r} needs {need!r}, which there is not", next_step="correct its `needs`")
+
+    def _allowed(self, found: Any) -> float | None:
+        """Requests a second that the service allows, as far as the source says."""
+        keyed = "key" in found.needs and self._service(found, "key") is not None
+        with_key: float | None = getattr(found, "per_second_with_key", None)
+        without: float | None = getattr(found, "per_second", None)
+        return (with_key if keyed else None) or without
 
     def _http(self, found: Any) -> Http:
         policy, name = self._policy, self._policy_name
         if policy is None:
             name = getattr(found, "policy", "default")
             policy = self._app.policies.get(name) or Policy(rate_limit_per_second=5.0)
-            slowest = min(
-                filter(None, (policy.rate_limit_per_second, getattr(found, "per_second", None))), default=None
-            )
+            slowest = min(filter(None, (policy.rate_limit_per_second, self._allowed(found))), default=None)
             policy = policy.model_copy(update={"rate_limit_per_second": slowest})
-        url = str(self._service(found, "url")) if "url" in found.needs else ""
-        return self._app.http(policy, name, origins=[url] if url else [], limits=self._limits)
+        urls = [str(self._service(found, need)) for need in ("url", "bucket_url") if need in found.needs]
+        return self._app.http(policy, name, origins=[url for url in urls if url], limits=self._limits)
 
 
 class _Services(Mapping[str, object]):
     """The services of one stage, made when it needs them."""
 
-    NAMES = ("artifacts", "embedding", "graph", "http", "index", "sources")
+    NAMES = ("artifacts", "embedding", "graph", "http", "index", "last_download", "sources")
 
     def __init__(self, app: App, stage: Stage, index: SqliteSearchIndex | None) -> None:
         self._app, self._stage, self._index = app, stage, index
@@ -267,8 +279,10 @@ class _Services(Mapping[str, object]):
 
         stage = self._stage
         assert isinstance(stage.policy, Policy)
-        embeds = stage.type == "EmbedStage"
-        named = (self._app.settings.embed_url if embeds else "", str(getattr(stage.options, "url", "") or ""))
+        settings, embeds = self._app.settings, stage.type == "EmbedStage"
+        named = [settings.embed_url if embeds else "", str(getattr(stage.options, "url", "") or "")]
+        if stage.type == "DownloadStage":
+            named += [settings.ncbi_bucket_url, *settings.download_origins.split()]
         most = getattr(stage.options, "max_mb", None)
         return self._app.http(
             stage.policy,

@@ -90,8 +90,8 @@ class TerminalError(PenstockError):
 
 
 class BadInput(TerminalError):
-    """`reason`: malformed, truncated, empty, encrypted, unsupported, too-large, unreadable, schema or unexpected; of a
-    PDF also not-a-pdf, not-available, corrupt, no-pages, no-text-layer."""
+    """`reason`: malformed, truncated, empty, encrypted, unsupported, too-large, unreadable, not-found, schema or
+    unexpected; of a PDF also not-a-pdf, not-available, corrupt, no-pages, no-text-layer."""
 
     reason = "malformed"
     next_step = "mend the input and run it again"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock.errors import UsageError
+
+_ORIGIN = re.compile(r"https?://[^\s/?#@]+/?", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -48,6 +51,27 @@ class Settings(BaseSettings):
     """Whether the key's plan may ask for what was updated since a day: then a listing is repeated for changes only."""
     openfda_url: str = ""
     openfda_key: SecretStr | None = None
+    ncbi_url: str = ""
+    """Base URL of NCBI's E-utilities."""
+    ncbi_key: SecretStr | None = None
+    ncbi_bucket_url: str = ""
+    """Base URL of PMC's open data, which PDFs are downloaded from, too."""
+    unpaywall_url: str = ""
+    unpaywall_email: SecretStr | None = None
+    """Whose requests they are; Unpaywall answers nobody else."""
+    core_url: str = ""
+    core_key: SecretStr | None = None
+    download_origins: str = ""
+    """Servers that downloads may ask though they are at a private address or without TLS: https://host[:port], parted
+    by blanks."""
+
+    pdf_engine: Literal["auto", "cpu", "mineru", "mineru-http"] = "auto"
+    """What `penstock worker pdf` parses with. auto: MinerU on a GPU where there is one, else the CPU engine."""
+    pdf_cpu: bool = True
+    """Whether `auto` may take the CPU engine."""
+    mineru_url: str = ""
+    """Base URL of the MinerU server that the engine mineru-http asks."""
+    mineru_key: SecretStr | None = None
 
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     gather_seconds: float = Field(default=30.0, gt=0, le=3600)
@@ -56,6 +80,14 @@ class Settings(BaseSettings):
     group_seconds: float = Field(default=1.0, gt=0, le=3600)
     max_payload_mb: float = Field(default=64.0, gt=0, le=65_536)
     """Larger records are dead-lettered as too-large."""
+
+    @field_validator("download_origins")
+    @classmethod
+    def _are_servers(cls, value: str) -> str:
+        for origin in value.split():
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin[:80]!r} is not like https://host[:port]")
+        return value
 
     @property
     def ledger_url(self) -> str:

@@ -244,6 +244,22 @@ def test_an_output_that_is_there_already_is_found_by_its_key(scene: Scene) -> No
     scene.work.commit(PARSE, [replace(outputs[1], stored=replace(found, document_id=claims[1].document_id))])
 
 
+def test_the_newest_output_of_a_kind_is_known_by_document(scene: Scene) -> None:
+    batch = scene.documents(2)
+    first, other = scene.claim(PARSE, batch)
+    newest = scene.ledger.outputs.newest
+    assert newest("Document", "default", first.doc_id) is None
+    for body in (b"older", b"newer"):
+        output = made(PARSE, first)
+        stored = replace(output.stored, key=body)
+        scene.ledger.outputs.keep(replace(output, stored=stored, body=body))
+    scene.ledger.outputs.keep(replace(made(PARSE, first), body=None))
+    assert newest("Document", "default", first.doc_id) == (b"{}", b"newer")
+    for asked in (("PDFFile", "default", first.doc_id), ("Document", "t", first.doc_id)):
+        assert newest(*asked) is None
+    assert newest("Document", "default", other.doc_id) is None
+
+
 def test_chunks_are_those_of_the_last_time_the_stage_was_done(scene: Scene) -> None:
     batch = scene.documents(1)
     scene.work.release(PARSE, scene.claim(PARSE, batch))

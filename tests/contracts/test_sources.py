@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from api_server import Service, serving
 from penstock.errors import UsageError
@@ -19,11 +19,15 @@ from penstock.resilience.http import Http
 from penstock.resilience.policy import Policy
 from penstock.sources.clinicaltrials import ClinicalTrials
 from penstock.sources.contract import Source
+from penstock.sources.core import Core
 from penstock.sources.files import Files
 from penstock.sources.openalex import OpenAlex
 from penstock.sources.openfda_label import OpenFDALabel
 from penstock.sources.paging import PagedSource
-from penstock.sources.sniff import KINDS
+from penstock.sources.pmc_fulltext import PmcFulltext
+from penstock.sources.sniff import KINDS, READ
+from penstock.sources.unpaywall import Unpaywall
+from penstock.sources.urls import Urls
 
 Server = Callable[[Service], str]
 """Serves a service from this process, and answers the server's URL."""
@@ -31,12 +35,13 @@ Server = Callable[[Service], str]
 
 @dataclass
 class Case:
-    """A source with something to list: good records and at least one bad one. `change` alters one listed record."""
+    """A source with something to list: good records and at least one bad one. `change` alters one listed record; where
+    it is None nothing there can be bad, change or go."""
 
     source: Source
     query: dict[str, object]
-    change: Callable[[RawPayload], None]
-    remove: Callable[[RawPayload], None]
+    change: Callable[[RawPayload], None] | None = None
+    remove: Callable[[RawPayload], None] | None = None
 
 
 def files(folder: Path) -> Case:
@@ -99,13 +104,66 @@ def openfda_label(server: Server) -> Case:
     return api(OpenFDALabel, service, "20260304", server(service))
 
 
+def core(server: Server) -> Case:
+    record = (
+        '{"id":%d,"dataProviders":[{"id":7,"name":""}],"downloadUrl":"https://x.org/a.pdf","updatedDate":"2026-01-02"}'
+    )
+    records = {str(n): (record % n).encode() for n in range(120)}
+    records["3"] = records["3"].replace(b"[{", b"[NaN,{")
+    service = Service("core", records)
+    return api(Core, service, "2026-03-04", server(service))
+
+
+def unpaywall(server: Server) -> Case:
+    record = '{"doi":"%s","best_oa_location":null,"oa_locations":[],"year":2020,"updated":"2026-01-02"}'
+    dois = [f"10.5555/{n}" for n in range(25)]
+    records = {doi: (record % doi).encode() for doi in dois}
+    records[dois[3]] = records[dois[3]].replace(b"2020", b"NaN")
+    service = Service("unpaywall", records)
+    url = server(service)
+
+    def change(payload: RawPayload) -> None:
+        records[payload.source_id] = payload.content.replace(b"2026-01-02", b"2026-03-04")
+
+    source = Unpaywall(
+        http=Http(Policy(), "unpaywall", origins=[url]), url=f"{url}/unpaywall", email=SecretStr("me@example.org")
+    )
+    return Case(source, {"dois": dois}, change, lambda payload: records.pop(payload.source_id) and None)
+
+
+def pmc_fulltext(server: Server) -> Case:
+    record = '{"pmcid":"PMC%d","version":1,"is_pmc_openaccess":true,"pdf_url":"s3://b/PMC%d.1/PMC%d.1.pdf?md5=0"}'
+    numbers = range(1, 26)
+    objects = {f"metadata/PMC{n}.1.json": (record % (n, n, n)).encode() for n in numbers}
+    objects["metadata/PMC3.1.json"] = objects["metadata/PMC3.1.json"].replace(b"true", b"NaN")
+    search, bucket = Service("ncbi", {f"PMC{n}": b"" for n in numbers}), Service("pmc", objects)
+    url, bucket_url = server(search), server(bucket)
+
+    def change(payload: RawPayload) -> None:
+        objects[f"metadata/{payload.source_id}.1.json"] = payload.content.replace(b"true", b"false")
+
+    def remove(payload: RawPayload) -> None:
+        del objects[f"metadata/{payload.source_id}.1.json"]
+
+    http = Http(Policy(), "pmc-fulltext", origins=[url, bucket_url])
+    source = PmcFulltext(http=http, url=f"{url}/ncbi", bucket_url=f"{bucket_url}/pmc")
+    return Case(source, {"query": "x"}, change, remove)
+
+
+def urls(server: Server) -> Case:
+    return Case(Urls(), {"urls": [f"https://x.org/{n}.pdf" for n in range(25)]})
+
+
+CHANGING = [files, clinicaltrials, openalex, openfda_label, core, unpaywall, pmc_fulltext]
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     with ExitStack() as running:
         yield lambda service: running.enter_context(serving(service))
 
 
-@pytest.fixture(params=[files, clinicaltrials, openalex, openfda_label])
+@pytest.fixture(params=[*CHANGING, urls])
 def case(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Case:
     made: Case = request.param(tmp_path if request.param is files else server)
     return made
@@ -145,7 +203,7 @@ def test_no_two_places_are_the_same(case: Case) -> None:
 def test_kinds_are_known_and_a_bad_record_ends_nothing(case: Case) -> None:
     kinds = [payload.kind for payload in listing(case)]
     assert set(kinds) <= KINDS.keys()
-    assert {"truncated", "malformed"} & set(kinds[:-1])
+    assert case.change is None or {"truncated", "malformed"} & set(kinds[:-1])
 
 
 def test_payloads_can_be_stored(case: Case) -> None:
@@ -161,9 +219,11 @@ def test_any_payload_can_be_read_again(case: Case) -> None:
         assert unstamped(again) == payload.model_copy(update={"cursor": "", "page_end": False})
 
 
+@pytest.mark.parametrize("case", CHANGING, indirect=True)
 def test_what_changed_is_read_as_it_is_now(case: Case) -> None:
+    assert case.change is not None
     for payload in listing(case):
-        if payload.kind in ("clinicaltrials-study", "text", "pubmed-article", "openalex-work", "openfda-drug-label"):
+        if payload.kind in READ.keys() - {"html", "markdown"}:
             case.change(payload)
             again = case.source.refetch(payload.origin)
             assert again is not None
@@ -171,7 +231,9 @@ def test_what_changed_is_read_as_it_is_now(case: Case) -> None:
             assert again.origin.version != payload.origin.version
 
 
+@pytest.mark.parametrize("case", CHANGING, indirect=True)
 def test_what_is_gone_is_none(case: Case) -> None:
+    assert case.remove is not None
     payload = listing(case)[-1]
     case.remove(payload)
     assert case.source.refetch(payload.origin) is None

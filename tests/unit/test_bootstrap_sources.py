@@ -63,5 +63,14 @@ def test_a_service_that_allows_less_gets_less(guarded: Callable[..., object]) ->
     assert guarded("openfda-drug-label", "brisk") == ("brisk", 2, 9.0)
 
 
+def test_a_key_allows_more_where_the_service_says_so(
+    guarded: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert guarded("pmc-fulltext", "default") == ("polite-api", 7, 3.0)
+    monkeypatch.setenv("PENSTOCK_NCBI_KEY", "k3y-canary")
+    assert guarded("pmc-fulltext", "default") == ("polite-api", 7, 5.0)
+    assert guarded("pmc-fulltext", "default", POLICIES + POLITE.replace("5}", "50}")) == ("polite-api", 7, 10.0)
+
+
 def test_without_that_policy_it_is_five_requests_a_second(guarded: Callable[..., object]) -> None:
     assert guarded("clinicaltrials", "default", POLICIES) == ("polite-api", 3, 5.0)

@@ -18,12 +18,14 @@ from penstock.cli import (
     init,
     jobs,
     ledger,
+    picture,
     pipelines,
     retry,
     run,
     search,
     sources,
     submit,
+    worker,
 )
 from penstock.cli.embedding import query_embedder
 from penstock.errors import PenstockError, Stopped, UsageError
@@ -65,10 +67,12 @@ submit.register(app)
 jobs.register(app)
 retry.register(app)
 explain.register(app)
+picture.register(app)
 search.register(app, query_embedder)
 graph.register(app)
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(sources.app, name="sources")
+app.add_typer(worker.app, name="worker")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(index.app, name="index")
 app.add_typer(eval.app, name="eval")

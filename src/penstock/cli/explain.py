@@ -82,6 +82,14 @@ def _found(explainer: Explainer, what: str) -> DocumentStory | ChunkStory:
         return explainer.chunk(what, *_places(name))
 
 
+def chunk_story(app: App, name: str, tenant: str | None = None) -> ChunkStory:
+    """Raises NotFound with the nearest names."""
+    document, _, number = name.rpartition(":")
+    if not document or not number.isdecimal():
+        raise NotFound(f"{name!r} is no chunk", next_step=f"{name}:0 is the first one of a document of that name")
+    return explainer_of(app, tenant).chunk(name, *_places(document))
+
+
 def _raw(explainer: Explainer, what: str) -> bytes:
     from penstock.explain import DocumentStory
 

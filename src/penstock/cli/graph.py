@@ -115,6 +115,9 @@ def show(
         _print_json(edge_record(found)) if as_json else _show_edge(_console(), found)
         return
     nodes = reader.find(owner, name, type)
+    synonym = ""
+    if not nodes:
+        nodes, synonym = _by_synonym(reader, owner, name, type)
     if not nodes:
         _miss(reader, owner, name, type, as_json)
     shown = nodes[:1] if html is not None else nodes[:3]
@@ -124,6 +127,8 @@ def show(
         _print_json({"nodes": records, "others": [node_record(n) for n in nodes[3:]]})
         return
     console = _console()
+    if synonym:
+        _say(console, synonym, "dim")
     for one, why in around:
         if html is not None:
             _write_page(html, one, why)
@@ -143,6 +148,33 @@ def _ledger(tenant: str | None) -> tuple[Database, str]:
     settings = load_settings()
     check_ledger(settings)
     return Database(settings.ledger_url), tenant or settings.tenant
+
+
+def _by_synonym(reader: GraphReader, tenant: str, name: str, type: str | None) -> tuple[list[Node], str]:
+    """The nodes of what a pipeline's vocabulary knows by this name, which no text may have used; and how it knows it.
+
+    Raises ConfigError for a vocabulary that is wrong.
+    """
+    from penstock.ledger.graph_names import fold
+    from penstock.pipelines.folder import load_folder
+    from penstock.resilience.policy import Policy
+    from penstock.settings import load_settings
+    from penstock.stages.extract.dictionary import DictionaryExtractor
+    from penstock.stages.registry import EntryPointCatalogue
+
+    try:
+        pipelines = load_folder(load_settings().config, EntryPointCatalogue(), Policy).loaded.values()
+    except NotFound:  # no pipelines, so no vocabulary
+        return [], ""
+    wanted = fold(name)
+    stages = [stage.options for pipeline in pipelines for stage in pipeline.stages]
+    for options in [one for one in stages if isinstance(one, DictionaryExtractor.Options)]:
+        for term in options.terms():
+            if any(fold(other) == wanted for other in term.names):
+                preferred = term.names[0]
+                if nodes := reader.find(tenant, term.id or preferred, type):
+                    return nodes, f"{name} is {preferred} in {options.vocabulary}"
+    return [], ""
 
 
 def _write_page(out: Path, around: Neighbourhood, merges: list[Merge]) -> None:

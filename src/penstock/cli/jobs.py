@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from penstock.ledger.gate_read import AtGate
     from penstock.ledger.jobs_read import BatchRow, JobRow
 
 _NOTHING_YET = "nothing here yet: penstock run PIPELINE PATH… starts some"
@@ -30,7 +31,7 @@ def jobs(
     status: Annotated[str | None, typer.Option(help="Only these: done, waiting, failed, dead, pending, …")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only of this pipeline.")] = None,
     batch: Annotated[int | None, typer.Option(help="Only of this batch.")] = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits at a gate.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits at a gate, and what for.")] = False,
     batches: Annotated[bool, typer.Option("--batches", help="List batches instead.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")] = 50,
     tenant: Tenant = None,
@@ -41,6 +42,7 @@ def jobs(
     from penstock.cli.names import known_name
     from penstock.cli.screen import print_json, say, stdout
     from penstock.errors import UsageError
+    from penstock.ledger.gate_read import GateReader
     from penstock.ledger.jobs_read import BATCH_STATUSES, JOB_STATUSES, JobsReader
 
     if waiting and status not in (None, "waiting"):
@@ -68,10 +70,16 @@ def jobs(
             _show_batches(stdout(), found)
         else:
             rows, total = reader.jobs(owner, status=wanted, pipeline=pipeline, batch=batch, limit=limit)
+            gates = GateReader(app.ledger.database)
+            at = gates.standing([row.job_id for row in rows if row.status == "waiting"])
             if as_json:
-                print_json({"jobs": [asdict(row) for row in rows], "total": total})
+                listed = [asdict(row) | {"at_gate": at.get(row.job_id)} for row in rows]
+                print_json({"jobs": listed, "total": total})
                 return
-            _show_jobs(stdout(), rows)
+            if wanted == "waiting":
+                _show_waiting(stdout(), [(row, at[row.job_id]) for row in rows if row.job_id in at], gates.now())
+            else:
+                _show_jobs(stdout(), rows)
         shown = len(found) if batches else len(rows)
     if total > shown:
         say(stdout(), f"{shown:,} of {total:,}: --limit shows more", "dim")
@@ -140,6 +148,39 @@ def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
         pipeline = [text(row.pipeline)] if several else []
         stage = text(row.current_stage or "")
         table.add_row(name, *pipeline, status, stage, str(row.generation), moment(row.updated_at)[:16])
+    console.print(table)
+
+
+def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: int) -> None:
+    """What each waits for, since when, and whether somebody is at it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    from penstock.cli.screen import document_name, duration, moment, text
+
+    if not rows:
+        return
+    several = len({row.pipeline for row, _ in rows}) > 1
+    table = Table(
+        Column("document", overflow="fold"),
+        *([Column("pipeline")] if several else []),
+        Column("waits for"),
+        Column("since", no_wrap=True),
+        Column("now"),
+        box=SIMPLE_HEAD,
+    )
+    for row, at in rows:
+        if at.ready:
+            now_, style = "ready: a run takes it next", "green"
+        elif at.worked_on is not None:
+            now_, style = f"a worker is at it, for {duration(now - at.worked_on)}", "cyan"
+        else:
+            now_, style = "nobody is at it", ""
+        if at.lost:
+            now_ += f"; {at.lost} came to a bad end over it"
+        pipeline = [text(row.pipeline)] if several else []
+        name = text(document_name(row.source_id), "bold")
+        table.add_row(name, *pipeline, text(at.field), moment(at.since)[:16], text(now_, style))
     console.print(table)
 
 

@@ -97,7 +97,7 @@ def show_failures(console: Console, failures: list[Failure]) -> int:
         more = f" and {counted(len(group) - SHOWN_NAMES, 'other')}" if len(group) > SHOWN_NAMES else ""
         head = (f"{first.status} at {first.stage}, {first.reason}", _STYLES.get(first.status, ""))
         console.print(Text.assemble((names, "bold"), more, "  ", head))
-        console.print(Padding(text(first.message), (0, 0, 0, 4)))
+        console.print(Padding(text(first.message), (0, 0, 0, 4), expand=False))
         if first.next_step:
-            console.print(Padding(text(f"next: {first.next_step}", "dim"), (0, 0, 0, 4)))
+            console.print(Padding(text(f"next: {first.next_step}", "dim"), (0, 0, 0, 4), expand=False))
     return sum(map(len, told))

@@ -37,7 +37,8 @@ def retry(
     from penstock.bootstrap import open_app
     from penstock.cli.names import known_name
     from penstock.cli.report import report_json, show_report
-    from penstock.cli.run import STATUS, run_here
+    from penstock.cli.resume import Resuming
+    from penstock.cli.run import STATUS, WORSE, run_here
     from penstock.cli.screen import counted, print_json, say, stdout
     from penstock.cli.ui import ui_command
     from penstock.ledger.jobs_read import JobsReader
@@ -72,14 +73,16 @@ def retry(
                 queued = f"batch {batch.id} of pipeline {batch.pipeline} is queued with {counted(count, 'document')}"
                 say(console, f"{queued}; a running Dagster takes it: {ui_command()}")
             if not submit:
-                request = RunRequest(tenant=owner, batch=batch.id)
-                report = run_here(app, find_pipeline(app, batch.pipeline), request)
-                worst = max(worst, STATUS[report.outcome], key=(0, 3, 1).index)
+                topology, request = find_pipeline(app, batch.pipeline), RunRequest(tenant=owner, batch=batch.id)
+                report = run_here(app, topology, request)
+                worst = max(worst, STATUS[report.outcome], key=WORSE)
                 result["report"] = report_json(batch.pipeline, report)
                 if not as_json:
                     what = "listing goes on" if batch in broken_off else f"{count:,} tried again"
                     say(console, f"{batch.pipeline}: {what}, batch {batch.id}", "bold")
                     show_report(console, report)
+                    if topology.gates and (line := Resuming(app, topology, owner).next_step):
+                        say(console, line)
             results.append(result)
     if as_json:
         print_json(results)

@@ -24,12 +24,16 @@ from penstock.cli.request import (
 from penstock.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from penstock.bootstrap import App
     from penstock.pipelines.topology import Topology
     from penstock.runner import RunReport, RunRequest
     from penstock.runner.opening import Retire
 
 STATUS = {"complete": 0, "failed": 1, "partial": 3}
+WORSE = (0, 3, 1).index
+"""What exit statuses are ordered by, where there are several runs."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +53,12 @@ def run(
     yes: Annotated[bool, typer.Option("--yes", help="With --retire: even if that is more than a tenth.")] = False,
     tenant: Tenant = None,
     batch: Annotated[int | None, typer.Option(help="Run a batch the ledger has instead of listing anything.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="List nothing: go on with what is through its gate by now.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay, and go on with what comes through its gate, until nothing waits.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run PIPELINE over documents in the foreground. What is done already is not done again.
@@ -57,27 +67,50 @@ def run(
     """
     from penstock.bootstrap import open_app
     from penstock.cli.report import report_json, show_report
-    from penstock.cli.screen import print_json, stdout
+    from penstock.cli.resume import Resuming
+    from penstock.cli.screen import print_json, say, stdout
     from penstock.runner import RunRequest
 
     with closing(open_app()) as app:
-        topology = find_pipeline(app, pipeline)
+        topology, owner = find_pipeline(app, pipeline), tenant or app.settings.tenant
         app.catalogue.source(source)  # raises NotFound with the nearest name
         asked = source_query(source, paths or [], query or [], limit)
-        if batch is None:
+        goes_on = resume or follow
+        works = batch is not None or bool(asked) or source != FILES or not goes_on
+        if (resume and works) or (not works and (full or retire)):
+            raise UsageError("nothing is listed here: leave out all that is about a listing, or --resume")
+        if batch is None and works:
             check_query(app, source, asked)
         elif asked:
             raise UsageError("a batch has its documents already: leave out the paths and --query")
         if retire and (batch is not None or "limit" in asked):
             raise UsageError("only a whole listing tells what is gone: leave out --batch and --limit")
         leaves: Retire = "none" if not retire else "all" if yes else "some"
-        request = RunRequest(source, asked, tenant or app.settings.tenant, batch, leaves, full)
-        report = run_here(app, topology, request)
-    if as_json:
-        print_json(report_json(topology.name, report))
-    else:
-        show_report(stdout(), report)
-    raise typer.Exit(STATUS[report.outcome])
+        waits = Resuming(app, topology, owner) if goes_on or topology.gates else None
+        began = waits.now() if waits and follow else None
+        console, runs, status = stdout(), [], 0
+
+        def reports() -> Iterator[RunReport]:
+            if works:
+                yield run_here(app, topology, RunRequest(source, asked, owner, batch, leaves, full))
+            if waits and goes_on:
+                yield from waits.follow() if follow else waits.once()
+
+        for report in reports():
+            status = max(status, STATUS[report.outcome], key=WORSE)
+            if as_json:
+                runs.append(report_json(topology.name, report))
+            else:
+                show_report(console, report)
+        if waits and began is not None and waits.lost_since(began):
+            status = max(status, STATUS["partial"], key=WORSE)
+        if as_json:
+            print_json(
+                {"pipeline": topology.name, "runs": runs, "queues": waits and waits.queues} if goes_on else runs[0]
+            )
+        elif waits and (line := waits.standing if goes_on else waits.next_step):
+            say(console, line)
+    raise typer.Exit(status)
 
 
 def run_here(app: App, topology: Topology, request: RunRequest, *, after: float = AFTER_SECONDS) -> RunReport:

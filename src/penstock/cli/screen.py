@@ -115,6 +115,14 @@ def moment(epoch_ms: int | None) -> str:
     return datetime.fromtimestamp(epoch_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if epoch_ms else ""
 
 
+def duration(milliseconds: int) -> str:
+    """`850 ms`, `12 s`, `5 min`, `3 h`, `4 d`: in the largest unit there are at least two of."""
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")):
+        if milliseconds >= 2 * size:
+            return f"{milliseconds // size} {unit}"
+    return f"{milliseconds} ms"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 document`, `2 documents`."""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun.endswith("ch") else "s")

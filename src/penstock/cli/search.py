@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from penstock.ir.places import PagePlace
     from penstock.retrieval.hybrid import HybridSearch, QueryEmbedder, SearchHit, SearchResult
     from penstock.settings import Settings
     from penstock.stores.search_filters import Filters
@@ -44,6 +46,7 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Search what has been indexed: by words, and by meaning where there are vectors."""
+        from penstock.cli.pages import pages_of
         from penstock.cli.screen import print_json
         from penstock.errors import UsageError
         from penstock.settings import load_settings
@@ -59,11 +62,15 @@ def register(app: typer.Typer, embedder_of: EmbedderOf | None = None) -> None:
             until=until,
             metadata=_conditions(where or []),
         )
-        result = _search(settings, embedder_of, query, tenant or settings.tenant, k, filters, documents)
+        owner = tenant or settings.tenant
+        result = _search(settings, embedder_of, query, owner, k, filters, documents)
+        pages, unknown = pages_of(settings, owner, result.hits)
+        result = replace(result, note="; ".join(filter(None, [result.note, unknown])))
         if as_json:
-            print_json(result)
+            hits = [asdict(hit) | {"pages": pages.get(hit.chunk_id, ())} for hit in result.hits]
+            print_json({"query": result.query, "hits": hits, "legs": result.legs, "note": result.note})
         else:
-            _show(result)
+            _show(result, pages)
 
 
 def _search(
@@ -75,8 +82,6 @@ def _search(
     filters: Filters,
     documents: bool,
 ) -> SearchResult:
-    from dataclasses import replace
-
     from penstock.retrieval.fields import missing_origins, resolve
     from penstock.retrieval.hybrid import SearchResult
     from penstock.stores.search_index import SqliteSearchIndex
@@ -119,12 +124,12 @@ def _conditions(where: list[str]) -> dict[str, tuple[str | int | float | bool, .
     return conditions
 
 
-def _show(result: SearchResult) -> None:
+def _show(result: SearchResult, pages: Mapping[str, tuple[PagePlace, ...]]) -> None:
     from penstock.cli.screen import say, stdout
 
     console = stdout()
     for place, hit in enumerate(result.hits, start=1):
-        _show_hit(console, place, hit)
+        _show_hit(console, place, hit, pages.get(hit.chunk_id, ()))
     if not result.hits:
         say(console, "No hits.", "bold")
     if result.note:
@@ -136,14 +141,16 @@ def why(hit: SearchHit) -> str:
     return ", ".join(f"{_LEGS.get(leg, leg)} #{rank}" for leg, rank in hit.ranks.items())
 
 
-def _show_hit(console: Console, place: int, hit: SearchHit) -> None:
+def _show_hit(console: Console, place: int, hit: SearchHit, pages: tuple[PagePlace, ...]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from penstock.cli.pages import on_pages
     from penstock.cli.screen import document_name, one_line, text
 
     name = document_name(hit.source_id)
-    about = " · ".join(filter(None, [name, hit.source, hit.kind, hit.date, " › ".join(hit.heading)]))
+    parts = [name, on_pages(pages), hit.source, hit.kind, hit.date, " › ".join(hit.heading)]
+    about = " · ".join(filter(None, parts))
     console.print(Text.assemble((f"{place:>2} ", "bold cyan"), (one_line(hit.title or name), "bold")))
     for line in (text(about, "cyan").append(f"  {why(hit)}", "dim"), _excerpt(hit)):
         console.print(Padding(line, (0, 0, 0, 3), expand=False))

@@ -94,13 +94,14 @@ def _listed(penstock: App, name: str) -> Listed:
     kind = penstock.catalogue.source(name)
     source = penstock.sources[name]
     service, key_for = getattr(kind, "SERVICE", ""), getattr(kind, "KEY", "")
+    credential = f"{service}_{getattr(kind, 'CREDENTIAL', 'KEY')}"
     return Listed(
         name=name,
         url=source.api.url if service else "this machine" if name == "files" else "",
         policy=getattr(kind, "policy", ""),
-        key=f"PENSTOCK_{service}_KEY" if key_for else "",
+        key=f"PENSTOCK_{credential}" if key_for else "",
         key_for=key_for,
-        key_set=bool(key_for and getattr(penstock.settings, f"{service.lower()}_key")),
+        key_set=bool(key_for and getattr(penstock.settings, credential.lower())),
         incremental=bool(getattr(source, "watermark", None)),
     )
 
@@ -126,11 +127,12 @@ def _probed(listed: Listed, source: Any) -> Checked:
     example: Mapping[str, object] | None = getattr(source, "example", None)
     if example is None:
         return Checked(listed.name, "ok", "nothing to ask")
+    unset = f"set {listed.key}: it is needed for {listed.key_for}" if listed.key and not listed.key_set else ""
+    if unset and not getattr(source, "KEYLESS", True):
+        return Checked(listed.name, "warn", f"not asked: {listed.key} is not set", unset)
     payload = next(source.list({**example, "limit": 1}), None)
     if payload is None or payload.note:
         said = payload.note if payload else "nothing"
         return Checked(listed.name, "bad", f"{listed.url} answers, but with {said}")
     detail = f"{listed.url} answers ({payload.source_id})"
-    if listed.key and not listed.key_set:
-        return Checked(listed.name, "warn", detail, f"set {listed.key}: it is needed for {listed.key_for}")
-    return Checked(listed.name, "ok", detail)
+    return Checked(listed.name, "warn" if unset else "ok", detail, unset)

@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from penstock.cli.pages import on_pages
 from penstock.cli.screen import counted, document_name, moment, one_line, say, short, text
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ def tell_chunk(console: Console, story: ChunkStory) -> None:
         _fact(console, "under", " › ".join(story.heading))
     _fact(console, "text", f"characters {story.start:,}–{story.end:,} of the document's")
     console.print(Padding(text(short(story.text, 600)), (0, 0, 1, 2), expand=False))
+    if story.pages:
+        _fact(console, "stands on", on_pages(story.pages))
+        _fact(console, "look at it", f"penstock picture {story.chunk_id}", "bold")
+        console.print()
     for passage in story.passages[:_SHOWN_PASSAGES]:
         _tell_passage(console, passage, story.document.origin)
     if len(story.passages) > _SHOWN_PASSAGES:
@@ -111,7 +116,7 @@ def _tell_evidence(console: Console, same: Sequence[EvidenceStory]) -> None:
         _fact(console, key, value)
     _fact(console, "found by", f"{evidence.extractor} {evidence.version}")
     if evidence.origin is None:
-        _fact(console, "bytes", evidence.passage.problem, "yellow")
+        _fact(console, "bytes", evidence.passage.problem or "they are not kept any more", "yellow")
         return
     _tell_place(console, evidence.passage, evidence.origin)
     _fact(console, "read", f"{moment(evidence.origin.fetched_at)}, sha256 {evidence.origin.sha256}")
@@ -120,8 +125,13 @@ def _tell_evidence(console: Console, same: Sequence[EvidenceStory]) -> None:
 def _tell_passage(console: Console, passage: Passage, origin: Origination) -> None:
     from rich.padding import Padding
 
+    from penstock.ledger.graph_view import describe
+
     console.print(Padding(text(short(passage.text, 200), "italic"), (0, 0, 0, 2), expand=False))
-    _tell_place(console, passage, origin)
+    if passage.locator.page is None:
+        _tell_place(console, passage, origin)
+    else:
+        _fact(console, "place", describe(passage.locator))
 
 
 def _tell_place(console: Console, passage: Passage, origin: Origination) -> None:
@@ -131,6 +141,8 @@ def _tell_place(console: Console, passage: Passage, origin: Origination) -> None
     _fact(console, "file", _file(origin))
     _fact(console, "place", describe(passage.locator))
     found = passage.found
+    if passage.locator.page is not None:
+        return
     if found is None:
         _fact(console, "bytes", passage.problem, "yellow")
         return
@@ -194,6 +206,9 @@ def _tell_standing(console: Console, standing: Standing) -> None:
     _fact(console, "searchable", verdict, style)
     stores = f"index {held(standing.index)}, graph {held(standing.graph)}"
     _fact(console, "stands at", f"ledger generation {standing.ledger} ({standing.status}), {stores}")
+    if gate := standing.gate:
+        at = f"; worked on since {moment(gate.worked_on)}" if gate.worked_on else ""
+        _fact(console, "waits", f"since {moment(gate.since)}{at}")
     if standing.next_step:
         _fact(console, "next", standing.next_step, "bold")
 

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from penstock.bootstrap import App
+    from penstock.ir.places import PagePlace
     from penstock.ledger.graph_view import Edge, Neighbourhood, Node
     from penstock.retrieval.hybrid import SearchResult
 
@@ -22,7 +25,8 @@ QUERIES = (
     "prevent hospital admission for heart failure in chronic kidney disease",
     "ketoacidosis with normal glucose",
 )
-HITS, EDGES, PROOFS = 3, 9, 2
+HITS, EDGES, PROOFS, BOXES = 3, 9, 2, 4
+NO_PAGES: Mapping[str, tuple[PagePlace, ...]] = {}
 _LOOKED_AT = 400
 
 
@@ -34,9 +38,9 @@ def tour(console: Console, app: App, drug: str, condition: str, *, examples: boo
     subject = find_subject(app, drug, condition, examples=examples)
     search = hybrid(app.index, app.settings, query_embedder)
     for words in subject.queries:
-        _show_search(console, search.search(words, tenant=app.settings.tenant, k=HITS, per_document=True))
+        show_search(console, search.search(words, tenant=app.settings.tenant, k=HITS, per_document=True))
     if subject.around is not None:
-        _show_graph(console, subject.around, subject.edge)
+        show_graph(console, subject.around, subject.edge)
     if subject.edge is not None:
         _show_trail(console, app, subject.edge)
     _show_next(console, app, subject)
@@ -82,12 +86,13 @@ def _target(edge: Edge) -> str:
     return edge.object.name if edge.object else edge.value or ""
 
 
-def _show_search(console: Console, result: SearchResult) -> None:
-    """The hits, each with its place among those found by words and by meaning."""
+def show_search(console: Console, result: SearchResult, pages: Mapping[str, tuple[PagePlace, ...]] = NO_PAGES) -> None:
+    """The hits, each with its place among those found by words and by meaning, and on the `pages` of its document."""
     from rich.padding import Padding
     from rich.text import Text
 
-    from penstock.cli.screen import document_name, one_line, say, short, text
+    from penstock.cli.pages import on_pages
+    from penstock.cli.screen import counted, document_name, one_line, say, short, text
     from penstock.cli.search import why
     from penstock.retrieval.highlight import snippet
 
@@ -95,21 +100,26 @@ def _show_search(console: Console, result: SearchResult) -> None:
     for place, hit in enumerate(result.hits, start=1):
         title = text(short(hit.title or document_name(hit.source_id), console.width - 5))
         console.print(Text.assemble((f"{place:>3} ", "cyan"), title))
-        console.print(
-            Text.assemble("    ", (f"{document_name(hit.source_id)} · {one_line(hit.kind)}  {why(hit)}", "dim"))
-        )
+        places = pages.get(hit.chunk_id, ())
+        about = " · ".join(filter(None, [document_name(hit.source_id), on_pages(places), one_line(hit.kind)]))
+        console.print(Text.assemble("    ", (f"{about}  {why(hit)}", "dim")))
         start, end = snippet(hit.text, hit.highlights, 150)
         excerpt = text(hit.text[start:end])
         for first, last in hit.highlights:
             if start <= first and last <= end:
                 excerpt.stylize("bold yellow", first - start, last - start)
         console.print(Padding(Text.assemble("… " if start else "", excerpt), (0, 0, 0, 4), expand=False))
+        boxes = [(place.page, box) for place in places for box in place.boxes]
+        for page, box in boxes[:BOXES]:
+            say(console, f"    page {page}, box {', '.join(f'{side:.3f}' for side in box)}", "cyan")
+        if len(boxes) > BOXES:
+            say(console, f"    … and {counted(len(boxes) - BOXES, 'more place')}", "cyan")
     if not result.hits:
         say(console, "    no hits")
     console.print()
 
 
-def _show_graph(console: Console, around: Neighbourhood, chosen: Edge | None) -> None:
+def show_graph(console: Console, around: Neighbourhood, chosen: Edge | None) -> None:
     """The first edge of every predicate, each with what says so."""
     from rich.padding import Padding
     from rich.text import Text

@@ -22,7 +22,9 @@ from penstock.explain.stories import (
 )
 from penstock.ir import Chunk, Document, Locator, Origin, RawPayload
 from penstock.ir.codec import decode
-from penstock.ledger.explain_read import Artifact, DocumentRow, ExplainReader, JobState, StageRow
+from penstock.ir.places import page_places
+from penstock.ledger.explain_read import DocumentRow, ExplainReader, JobState, StageRow
+from penstock.ledger.gate_read import AtGate, GateReader
 from penstock.ledger.graph_read import GraphReader
 from penstock.ledger.jobs_read import JobsReader
 from penstock.ledger.ledger import Ledger
@@ -50,6 +52,7 @@ class Explainer:
         self._reader = ExplainReader(ledger.database)
         self._names = JobsReader(ledger.database)
         self._graph = GraphReader(ledger.database)
+        self._gates, self._workers = GateReader(ledger.database), ledger.workers
         self._artifacts, self._index = artifacts, index
         self._topology_of, self._refetch = topology_of, refetch
 
@@ -77,7 +80,8 @@ class Explainer:
         job, generation, _ = next((one for one in made if one[1] == indexed), made[0])
         chunk = next(c for chunks in self._values(job, list[Chunk]) for c in chunks if c.chunk_id == chunk_id)
         document = next(d for d in self._values(job, Document) if d.text[chunk.start : chunk.end] == chunk.text)
-        payload = self._payload(row, bytes.fromhex(document.provenance.payload))
+        pages = page_places(document, chunk.start, chunk.end)
+        payload = None if pages else self._payload(row, bytes.fromhex(document.provenance.payload))
         return ChunkStory(
             chunk_id,
             chunk.ordinal,
@@ -87,6 +91,7 @@ class Explainer:
             chunk.heading,
             chunk.text,
             tuple(_passages(document, chunk, payload)),
+            pages,
             self._story(row),
         )
 
@@ -96,7 +101,9 @@ class Explainer:
         evidence = []
         for trail in edge.evidence:
             rows = self._reader.documents(self._tenant, [trail.doc_id])
-            payload = self._payload(rows[0], bytes.fromhex(trail.locator.payload)) if rows else None
+            paged = trail.locator.page is not None
+            digest = rows[0].content if rows and paged else bytes.fromhex(trail.locator.payload)
+            payload = self._payload(rows[0], digest) if rows else None
             evidence.append(
                 EvidenceStory(
                     trail.doc_id,
@@ -185,8 +192,14 @@ class Explainer:
             origin,
             tuple(uri for uri in dict.fromkeys(others) if uri != origin.uri),
             stories,
-            standing(row, jobs, stages, batches, self._sinks(row), self._topology_of(row.pipeline)),
+            standing(row, jobs, stages, batches, self._sinks(row), self._topology_of(row.pipeline), *self._gate(jobs)),
         )
+
+    def _gate(self, jobs: Sequence[JobState]) -> tuple[AtGate | None, int]:
+        """How the newest job waits at a gate, if it does, and how many workers there are for that."""
+        at = self._gates.standing([job.id for job in jobs[:1] if job.status == "waiting"])
+        gate = next(iter(at.values()), None)
+        return gate, self._workers.waiting_on(gate.field) if gate else 0
 
     def _sinks(self, row: DocumentRow) -> Sinks:
         there = self._index.exists
@@ -246,16 +259,14 @@ class Explainer:
         if stored is None or stored.kind != type_name(RawPayload):
             return None
         try:
-            payload: RawPayload = decode(RawPayload, stored.head, self._body(stored))
+            payload: RawPayload = decode(RawPayload, stored.head, stored.content(self._artifacts.get))
         except NotFound:
             return None
         return payload
 
     def _values(self, job: int, kind: Any) -> list[Any]:
-        return [decode(kind, a.head, self._body(a)) for a in self._reader.outputs(job, type_name(kind))]
-
-    def _body(self, artifact: Artifact) -> bytes:
-        return artifact.body if artifact.body is not None else self._artifacts.get(artifact.hash.hex())
+        found = self._reader.outputs(job, type_name(kind))
+        return [decode(kind, a.head, a.content(self._artifacts.get)) for a in found]
 
 
 def _stage(state: StageRow) -> StageStory:
@@ -292,6 +303,8 @@ def _passages(document: Document, chunk: Chunk, payload: RawPayload | None) -> l
 
 
 def _passage(text: str, locator: Locator, payload: RawPayload | None) -> Passage:
+    if locator.page is not None:
+        return Passage(text, locator, False, None, "")
     if payload is None:
         return Passage(text, locator, False, None, "the payload is not kept any more")
     try:

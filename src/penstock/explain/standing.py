@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.ledger.explain_read import BatchOfJob, DocumentRow, JobState, StageRow
+from penstock.ledger.gate_read import AtGate
 from penstock.pipelines.topology import Topology
 
 
@@ -22,7 +23,7 @@ class Sinks:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """`searchable`: some generation is in the index now. `why` says what keeps the newest out of index or graph;
-    empty when both hold it. `next_step` is what to do about it."""
+    empty when both hold it. `next_step` is what to do about it. `gate`: how it waits at one, if it does."""
 
     ledger: int
     index: int | None
@@ -31,6 +32,7 @@ class Standing:
     searchable: bool
     why: str = ""
     next_step: str = ""
+    gate: AtGate | None = None
 
 
 FOREIGN_INDEX = (
@@ -47,17 +49,23 @@ def standing(
     batches: Sequence[BatchOfJob],
     sinks: Sinks,
     topology: Topology | None,
+    gate: AtGate | None = None,
+    workers: int = 0,
 ) -> Standing:
-    """`jobs` newest generation first; `batches` latest first. `topology` is the owning pipeline's, if it is there."""
+    """`jobs` newest generation first; `batches` latest first. `topology` is the owning pipeline's, if it is there.
+    `gate`: how it waits, if it does, and how many `workers` are there for what it waits for."""
     job = next((j for j in jobs if j.generation == row.generation and j.pipeline == row.pipeline), None)
     searchable = sinks.index is not None
     if job is None:
         return Standing(row.generation, sinks.index, sinks.graph, "unknown", searchable, "it has no job")
     states = [state for state in stages if state.job_id == job.id]
     batch = next((b.batch for b in batches if b.job_id == job.id), None)
-    why, next_step = _why(job, states, sinks, topology, row, batch)
+    if job.status == "waiting" and gate is not None:
+        why, next_step = _waits(job, gate, workers, topology)
+    else:
+        why, next_step = _why(job, states, sinks, topology, row, batch)
     graph = None if job.status == "retired" else sinks.graph  # its row stays there, with nothing in it
-    return Standing(row.generation, sinks.index, graph, job.status, searchable, why, next_step)
+    return Standing(row.generation, sinks.index, graph, job.status, searchable, why, next_step, gate)
 
 
 def _why(
@@ -77,8 +85,6 @@ def _why(
     if job.status in ("dead", "failed") and lost is not None:
         word = "dead-lettered" if job.status == "dead" else "failed"
         return f"{word} at {lost.stage} ({lost.reason}): {lost.message}", lost.next_step or "penstock retry"
-    if job.status == "waiting":
-        return f"it waits at the gate {job.current_stage} for {job.waiting_for}{_worker(job, topology)}", ""
     if job.status == "cancelled":
         return "it was cancelled", f"penstock retry --status cancelled {row.doc_id}"
     if job.status == "superseded":
@@ -122,6 +128,16 @@ def _under_way(states: Sequence[StageRow], topology: Topology | None) -> str:
     return f"{following} has not run yet" if following else f"{len(done)} stages are done"
 
 
-def _worker(job: JobState, topology: Topology | None) -> str:
-    gate = next((s.gate for s in topology.stages if s.name == job.current_stage), None) if topology else None
-    return f", set by {gate.field.worker}" if gate else ""
+def _waits(job: JobState, gate: AtGate, workers: int, topology: Topology | None) -> tuple[str, str]:
+    """What it waits for, why it still does, and what would end that."""
+    waits = f"it waits at the gate {job.current_stage} for {gate.field}"
+    lost = f" (it has brought {gate.lost} down)" if gate.lost else ""
+    if gate.ready:
+        return f"{waits} no more: a run takes it on next", f"penstock run {job.pipeline} --resume"
+    if gate.worked_on is not None:
+        return f"{waits}: a worker is at it{lost}", "penstock worker status"
+    if workers:
+        there = "the worker that is there has" if workers == 1 else f"the {workers} workers that are there have"
+        return f"{waits}: {there} not come to it yet{lost}", "penstock worker status"
+    stage = next((s.gate for s in topology.stages if s.name == job.current_stage), None) if topology else None
+    return f"{waits}: no worker is there{lost}", stage.field.worker if stage else "start one"

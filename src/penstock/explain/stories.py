@@ -8,6 +8,7 @@ from typing import Any, Literal
 from penstock.explain.resolve import Slice
 from penstock.explain.standing import Standing
 from penstock.ir import Locator
+from penstock.ir.places import PagePlace
 from penstock.ledger.explain_read import BatchOfJob, DeadLetterRow, JobState
 
 Now = Literal["same", "changed", "gone", "unreadable", "unknown"]
@@ -91,8 +92,9 @@ class DocumentStory:
 class Passage:
     """A stretch of a document's text with the way back.
 
-    `found` is what stands there in the payload; None where it can't be followed, which `problem` then says. `exact`:
-    that is the text, character for character; otherwise it is what the text was made from.
+    `found` is what stands there in the payload; None where it can't be followed, which `problem` then says, and for a
+    place on a page, which is for the eye (`penstock picture`). `exact`: that is the text, character for character;
+    otherwise it is what the text was made from.
     """
 
     text: str
@@ -112,6 +114,7 @@ class ChunkStory:
     heading: tuple[str, ...]
     text: str
     passages: tuple[Passage, ...]
+    pages: tuple[PagePlace, ...]
     document: DocumentStory
 
 

@@ -2,7 +2,7 @@
 
 `text` is the blocks' texts joined by a blank line. Everything else (sections, tables, figures) is a half-open span
 `[start, end)` of characters in it. A block's `locator` says which part of the raw payload it came from, so that any
-span of the text can be followed back to the bytes (`Document.locate`). Where a sentence goes on in another place, on the
+span of the text can be followed back to the bytes (`Document.locate`). Where a sentence goes on elsewhere, on the
 next page say, its blocks are joined by one blank instead.
 """
 

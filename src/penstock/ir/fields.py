@@ -33,5 +33,6 @@ NAMES: dict[str, str] = {
     "funder": "who paid; identifiers: doi, ror; attributes: grant",
     "journal": "where it was published; identifiers: issn",
     "publication_type": "what kind of publication",
+    "licence": "the terms it may be used under, as its source writes them: cc-by, CC BY-NC, TDM",
     "cites": "a cited work; identifiers: doi, pmid, openalex, nct",
 }

@@ -142,14 +142,17 @@ class Batches:
             ids = list(connection.execute(query).scalars())
             return len(new_round(connection, clock(connection), ids))
 
-    def claim_queued(self, limit: int, pipelines: Sequence[str]) -> list[Batch]:
-        """Take queued batches for launching: each is answered once for each attempt."""
-        waiting = (
-            select(batches.c.id)
-            .where(batches.c.status == "queued", batches.c.pipeline.in_(pipelines))
-            .order_by(batches.c.id)
-            .limit(limit)
+    def claim_queued(self, limit: int, pipelines: Collection[str], resuming: Collection[str] = ()) -> list[Batch]:
+        """Take queued batches for launching: each is answered once for each attempt.
+
+        Those that resume are taken of the pipelines in `resuming`, all others of those in `pipelines`.
+        """
+        resumes = batches.c.kind == "resume"
+        mine = or_(
+            and_(~resumes, batches.c.pipeline.in_(pipelines)),
+            and_(resumes, batches.c.pipeline.in_(resuming)),
         )
+        waiting = select(batches.c.id).where(batches.c.status == "queued", mine).order_by(batches.c.id).limit(limit)
         with self._db.read() as connection:
             if connection.execute(waiting).first() is None:  # a sensor asks often: look before locking
                 return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,10 @@ class Artifact:
     head: bytes | None
     body: bytes | None
 
+    def content(self, get: Callable[[str], bytes]) -> bytes:
+        """Its body; `get` fetches one from the artifact store by name (sha256, hex)."""
+        return self.body if self.body is not None else get(self.hash.hex())
+
 
 class ExplainReader:
     def __init__(self, database: Database) -> None:
@@ -222,6 +226,19 @@ class ExplainReader:
         )
         with self._db.read() as connection:
             return [Artifact(*row) for row in connection.execute(query)]
+
+    def gate_outputs(self, tenant: str, doc_ids: Sequence[str], kind: str) -> dict[tuple[str, int], Artifact]:
+        """(document, generation) → what a worker at a gate gave of this kind, of those that went through one."""
+        a, s, j, d = artifacts.c, stage_states.c, jobs.c, documents.c
+        query: Select[Any] = (
+            select(d.doc_id, j.generation, a.kind, a.hash, a.size, a.head, a.body)
+            .join(jobs, j.document_id == d.id)
+            .join(stage_states, and_(s.job_id == j.id, s.status == "done"))
+            .join(artifacts, and_(a.document_id == d.id, a.key == s.output, a.kind == kind))
+            .where(d.tenant == tenant, d.doc_id.in_(doc_ids), j.pdf_ir_ready)
+        )
+        with self._db.read() as connection:
+            return {(row[0], row[1]): Artifact(*row[2:]) for row in connection.execute(query)}
 
     def chunk_jobs(self, tenant: str, chunk_id: str) -> list[tuple[int, int, str]]:
         """(job, generation, doc id) of the jobs that made a chunk of this id, the newest generation first."""

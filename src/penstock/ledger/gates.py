@@ -3,25 +3,47 @@ long they have waited."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 
 from penstock.errors import GateTimeout
 from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import batch_jobs, jobs, outbox, stage_states
+from penstock.ledger.schema import batch_jobs, documents, jobs, outbox, stage_states
 from penstock.ledger.turns import PASSING
 
 OVERDUE = text("jobs.status = 'waiting' AND jobs.waiting_until IS NOT NULL")
-"""In the words of the partial index, or no database would use it."""
+LOST = text("jobs.status IN ('failed', 'dead')")
+"""In the words of the partial indexes, or no database would use them."""
+AT_ONCE = 500
+"""Documents whose time is up that fail in one transaction, so that nobody waits long for it."""
+_AT_GATE = and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
     ready: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class LostAtGate:
+    """A document that did not get through its gate in this round, `at` that time (epoch milliseconds)."""
+
+    job_id: int
+    round: int
+    at: int
+    pipeline: str
+    gate: str
+    source_id: str
+    doc_id: str
+    status: str
+    reason: str
+    message: str
+    next_step: str
 
 
 class Gates:
@@ -74,12 +96,18 @@ class Gates:
                     waiting_until=until,
                     current_stage=gate,
                     updated_at=now,
+                    **{field: False},  # without the gate's output it has to be given again
                 )
             )
             connection.execute(
                 update(jobs)
                 .where(*here, jobs.c.status == "waiting", ready)
                 .values(**PASSING, status="pending", updated_at=now)
+            )
+            connection.execute(  # the gate's timeout is what it is today
+                update(jobs)
+                .where(*here, jobs.c.status == "waiting")
+                .values(waiting_until=None if timeout_seconds is None else jobs.c.waiting_since + until - now)
             )
             counts = connection.execute(
                 select(
@@ -90,18 +118,18 @@ class Gates:
         return Sorted(counts[0], counts[1])
 
     def expire(self) -> int:
-        """Documents that have waited for longer than their gate allows have failed; how many.
+        """Documents that have waited for longer than their gate allows have failed; how many, AT_ONCE at most.
 
         Those that a worker is at are left to it.
         """
         with self._db.read() as connection:
-            if connection.execute(_overdue(clock(connection)).limit(1)).first() is None:
-                return 0
+            ids = list(connection.execute(_overdue(clock(connection)).limit(AT_ONCE)).scalars())
+        if not ids:
+            return 0
         with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id.in_(ids))
             now = clock(connection)
-            overdue = _overdue(now)
-            lock_jobs(connection, jobs.c.id.in_(overdue.with_only_columns(jobs.c.id)))
-            found = connection.execute(overdue).all()
+            found = connection.execute(_overdue(now).where(jobs.c.id.in_(ids))).all()
             for job, stage, round_, field, since in found:
                 waited = _duration((now - since) // 1000)
                 error = GateTimeout(f"it has waited {waited} for {field}, longer than the gate {stage} allows")
@@ -127,12 +155,42 @@ class Gates:
                 )
             return len(found)
 
+    def lost(self, gates: Collection[tuple[str, str]], since: int, limit: int) -> list[LostAtGate]:
+        """Documents that failed or died at one of these gates (pipeline, stage) from then on and stand so, in the order
+        in which that happened."""
+        query: Select[Any] = (
+            select(
+                jobs.c.id,
+                jobs.c.round,
+                jobs.c.updated_at,
+                jobs.c.pipeline,
+                jobs.c.current_stage,
+                documents.c.source_id,
+                documents.c.doc_id,
+                jobs.c.status,
+                stage_states.c.reason,
+                stage_states.c.message,
+                stage_states.c.next_step,
+            )
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .join(stage_states, _AT_GATE)
+            .where(
+                LOST,
+                jobs.c.updated_at >= since,
+                stage_states.c.status.in_(("failed", "dead")),
+                or_(*(and_(jobs.c.pipeline == name, jobs.c.current_stage == gate) for name, gate in gates)),
+            )
+            .order_by(jobs.c.updated_at, jobs.c.id)
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            return [LostAtGate(*row) for row in connection.execute(query)]
+
 
 def _overdue(now: int) -> Select[int, str, int, str, int]:
-    at_gate = and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
     return (
         select(jobs.c.id, jobs.c.current_stage, jobs.c.round, jobs.c.waiting_for, jobs.c.waiting_since)
-        .outerjoin(stage_states, at_gate)
+        .outerjoin(stage_states, _AT_GATE)
         .where(
             OVERDUE,
             jobs.c.waiting_until <= now,

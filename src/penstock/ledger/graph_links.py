@@ -29,11 +29,11 @@ def together(claims: Iterable[Row[Any]], keys: Mapping[int, str]) -> list[list[R
 
 def links_of(
     connection: Connection,
-    groups: Sequence[Sequence[Row[Any]]],
+    groups: Sequence[Sequence[Any]],
     keys: Mapping[int, str],
     evidence: int | None,
 ) -> list[Link]:
-    """One link for each group, in order, with up to `evidence` trails of each claim (None: all)."""
+    """One link for each group (see together), in order, with up to `evidence` trails of each claim (None: all)."""
     trails = _trails(connection, {claim.id: claim.key for claims in groups for claim in claims}, evidence)
     links = []
     for claims, number in zip(groups, _documents_behind(connection, groups), strict=True):
@@ -54,7 +54,7 @@ def links_of(
     return links
 
 
-def _documents_behind(connection: Connection, groups: Sequence[Sequence[Row[Any]]]) -> list[int]:
+def _documents_behind(connection: Connection, groups: Sequence[Sequence[Any]]) -> list[int]:
     """How many documents say each group of claims."""
     p = graph_evidence.c
     ids = [claim.id for claims in groups for claim in claims]

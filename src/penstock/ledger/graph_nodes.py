@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, func, select
 
 from penstock.ir.knowledge import TYPES
-from penstock.ledger.graph_merge import MAX_MEMBERS, NAME, merge, slices
+from penstock.ledger.graph_merge import MAX_MEMBERS, NAME, SLICE, merge, slices
 from penstock.ledger.graph_names import VOCABULARY
 from penstock.ledger.graph_schema import graph_entities, graph_identifiers, graph_mentions
 from penstock.ledger.graph_view import Node
@@ -46,18 +46,21 @@ def nodes_of(
     for group in set(groups.values()):
         number = sum(sum(names[id].values()) for id in group)
         if len(group) > 1:
-            number = len(_mentioning(connection, group))
+            number = _mentioning(connection, group)
         made[group] = _node([entities[id] for id in sorted(group)], names, stated, number)
     return {id: made[group] for id, group in groups.items()}
 
 
-def _mentioning(connection: Connection, entities: Collection[int]) -> set[int]:
-    """The documents that name any of these rows."""
+def _mentioning(connection: Connection, entities: Collection[int]) -> int:
+    """How many documents name any of these rows."""
     m = graph_mentions.c
+    if len(entities) <= SLICE:
+        counted = select(func.count(m.document_id.distinct())).where(m.entity_id.in_(entities))
+        return connection.execute(counted).scalar_one()
     found: set[int] = set()
     for ids in slices(entities):
         found.update(connection.execute(select(m.document_id).distinct().where(m.entity_id.in_(ids))).scalars())
-    return found
+    return len(found)
 
 
 def _node(

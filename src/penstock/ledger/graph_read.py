@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
@@ -27,8 +27,13 @@ from penstock.ledger.graph_why import merges_of
 
 MAX_CLAIMS = 2_000
 """Claims looked at around one level of nodes, those with the most documents first."""
+CANDIDATES = 4
+"""So many claims for each edge that is shown get nodes and trails at least; they are made by their documents, before it
+is known which of them say the same of merged nodes."""
 MAX_NAMES = 20_000
 """Names compared with one that nothing is called."""
+
+T = TypeVar("T")
 
 
 class GraphReader:
@@ -88,6 +93,8 @@ class GraphReader:
     def neighbourhood(self, tenant: str, node: Node, depth: int = 1, limit: int = 50) -> Neighbourhood:
         """At most `limit` edges within `depth` steps: nearer ones first, then every predicate's best-evidenced.
 
+        Where there are many more claims than `limit`, the best-evidenced are those of the best-evidenced claims.
+
         Literals (sentences, values) are the object of an edge too, and end there.
         """
         edges: dict[str, Edge] = {}
@@ -96,10 +103,13 @@ class GraphReader:
         left_out = False
         with self._database.read() as connection:
             for _ in range(depth):
-                level = self._edges(connection, tenant, self._around(connection, centre), evidence=3)
-                fresh = _varied([edge for edge in level if edge.id not in edges], centre)
+                claims = self._around(connection, centre)
+                best = _varied(claims, _claim_kind(centre), _claim_rank)[: limit * CANDIDATES]
+                level = self._edges(connection, tenant, best, claims, evidence=3)
+                fresh = _varied([edge for edge in level if edge.id not in edges], _edge_kind(centre), _edge_rank)
                 room = limit - len(edges)
-                left_out = left_out or len(fresh) > room
+                told = {claim for edge in (*edges.values(), *level) for claim in edge.claims}
+                left_out = left_out or len(fresh) > room or any(claim.key not in told for claim in claims)
                 edges.update((edge.id, edge) for edge in fresh[:room])
                 reached = {
                     row for edge in fresh[:room] for end in (edge.subject, edge.object) if end for row in end.rows
@@ -126,7 +136,8 @@ class GraphReader:
             same = self._claims().where(
                 c.subject_id.in_(rows[claim.subject_id]), c.predicate == claim.predicate, target
             )
-            (edge,) = self._edges(connection, tenant, connection.execute(same).all(), evidence=evidence)
+            claims = connection.execute(same).all()
+            (edge,) = self._edges(connection, tenant, claims, claims, evidence)
         return edge
 
     def _claim_key(self, connection: Connection, tenant: str, wanted: str) -> str:
@@ -142,11 +153,12 @@ class GraphReader:
 
     def _claims(self) -> Select[Any]:
         c = graph_claims.c
+        number = func.count(graph_evidence.c.document_id.distinct()).label("documents")
         return (
-            select(c.id, c.key, c.subject_id, c.predicate, c.object_id, c.value, func.count().label("weight"))
+            select(c.id, c.key, c.subject_id, c.predicate, c.object_id, c.value, number)
             .join(graph_evidence, graph_evidence.c.claim_id == c.id)
             .group_by(c.id, c.key, c.subject_id, c.predicate, c.object_id, c.value)
-            .order_by(func.count().desc(), c.key)
+            .order_by(number.desc(), c.key)
             .limit(MAX_CLAIMS)
         )
 
@@ -159,12 +171,24 @@ class GraphReader:
             found.update((row.id, row) for row in connection.execute(self._claims().where(side.in_(ids))))
         return list(found.values())
 
-    def _edges(self, connection: Connection, tenant: str, claims: Sequence[Row[Any]], evidence: int) -> list[Edge]:
-        """Claims about the same nodes as one edge each, with up to `evidence` trails of each claim."""
-        ends = {end for claim in claims for end in (claim.subject_id, claim.object_id) if end is not None}
-        nodes = nodes_of(connection, tenant, ends)
-        keys = {id: node.key for id, node in nodes.items()}
-        by_key = {node.key: node for node in nodes.values()}
+    def _edges(
+        self,
+        connection: Connection,
+        tenant: str,
+        chosen: Sequence[Row[Any]],
+        claims: Sequence[Row[Any]],
+        evidence: int,
+    ) -> list[Edge]:
+        """The edges that the chosen ones of these claims belong to, with up to `evidence` trails of each claim.
+
+        Claims about the same nodes are one edge.
+        """
+        ends = {end for claim in chosen for end in (claim.subject_id, claim.object_id) if end is not None}
+        by_key = {node.key: node for node in nodes_of(connection, tenant, ends).values()}
+        keys = {id: node.key for node in by_key.values() for id in node.rows}
+        between = [claim for claim in claims if {claim.subject_id, claim.object_id} - {None} <= keys.keys()]
+        wanted = {claim.id for claim in chosen}
+        groups = [same for same in together(between, keys) if any(claim.id in wanted for claim in same)]
         return [
             Edge(
                 id=link.id,
@@ -176,17 +200,35 @@ class GraphReader:
                 documents=link.documents,
                 evidence=link.evidence,
             )
-            for link in links_of(connection, together(claims, keys), keys, evidence)
+            for link in links_of(connection, groups, keys, evidence)
         ]
 
 
-def _varied(edges: Iterable[Edge], centre: Collection[int]) -> list[Edge]:
-    """Every predicate's (and direction's) best-evidenced edge first, then every one's second, and so on."""
-    kinds: dict[tuple[str, bool], list[Edge]] = defaultdict(list)
-    for edge in edges:
-        kinds[edge.predicate, bool(edge.subject.rows & set(centre))].append(edge)
-    ranked = []
-    for kind, alike in kinds.items():
-        alike.sort(key=lambda edge: (-edge.documents, edge.object.name if edge.object else edge.value or "", edge.id))
-        ranked += [(place, kind, edge) for place, edge in enumerate(alike)]
-    return [edge for _, _, edge in sorted(ranked, key=lambda one: (one[0], one[1], one[2].id))]
+def _varied(
+    items: Iterable[T], kind: Callable[[T], tuple[str, bool]], rank: Callable[[T], tuple[int, str, str]]
+) -> list[T]:
+    """Every kind's first by rank, then every one's second, and so on."""
+    kinds: dict[tuple[str, bool], list[T]] = defaultdict(list)
+    for item in items:
+        kinds[kind(item)].append(item)
+    ranked = [
+        (place, name, item) for name, alike in kinds.items() for place, item in enumerate(sorted(alike, key=rank))
+    ]
+    return [item for _, _, item in sorted(ranked, key=lambda one: one[:2])]
+
+
+def _claim_kind(centre: Collection[int]) -> Callable[[Row[Any]], tuple[str, bool]]:
+    """By predicate, and whether it starts from one of these rows."""
+    return lambda claim: (claim.predicate, claim.subject_id in centre)
+
+
+def _claim_rank(claim: Row[Any]) -> tuple[int, str, str]:
+    return -claim.documents, "", claim.key
+
+
+def _edge_kind(centre: Collection[int]) -> Callable[[Edge], tuple[str, bool]]:
+    return lambda edge: (edge.predicate, not edge.subject.rows.isdisjoint(centre))
+
+
+def _edge_rank(edge: Edge) -> tuple[int, str, str]:
+    return -edge.documents, edge.object.name if edge.object else edge.value or "", edge.id

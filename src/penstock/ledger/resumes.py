@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, and_, func, select, update
 
 from penstock.ledger.batches import Batch, left_behind, new_batch
 from penstock.ledger.database import Database, clock
@@ -15,63 +15,76 @@ from penstock.ledger.turns import PASSING
 from penstock.ledger.waiting import ready
 
 _AT_ONCE = 512
+_LAUNCHED = and_(
+    batches.c.status.in_(("queued", "claimed", "started")), batches.c.kind == "resume", batches.c.attempt > 0
+)
+"""Batches that the sensor asked runs for, which are to come or under way: it takes them up again if they die."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """`documents` are counted up to what was asked for; the first of them has been ready for `age` milliseconds."""
+    """What of a tenant's could go on; the first of these documents has been ready for `age` milliseconds."""
 
+    tenant: str
     documents: int
     age: int
+
+
+OnTheWay = Literal["coming", "gathering", "going"]
+"""A run that is asked for and takes along all that is ready when it comes to its gate; one that is up and still does;
+one that takes no more."""
 
 
 class Resumes:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def ready(self, field: str, pipeline: str, most: int) -> Ready:
-        """What of a pipeline could go on; found by an index, however many others wait."""
-        first = select(jobs.c.updated_at).where(ready(field), jobs.c.pipeline == pipeline)
-        with self._db.read() as connection:
-            since = connection.execute(first.order_by(jobs.c.updated_at).limit(1)).scalar()
-            if since is None:
-                return Ready(0, 0)
-            count = select(func.count()).select_from(first.limit(most).subquery())
-            return Ready(int(connection.execute(count).scalar_one()), max(0, clock(connection) - since))
-
-    def on_the_way(self, pipeline: str) -> Literal["gathering", "going"] | None:
-        """Whether runs that the sensor launched to resume are there: one that still gathers, or only others."""
-        query = select(func.count(), func.count(batches.c.gathered_at)).where(
-            batches.c.status.in_(("queued", "claimed", "started")),
-            batches.c.kind == "resume",
-            batches.c.attempt > 0,
-            batches.c.pipeline == pipeline,
+    def ready(self, field: str, pipeline: str, most: int) -> list[Ready]:
+        """Tenants of which something could go on, among the `most` documents of a pipeline that have been ready for
+        longest; found by an index, however many others wait."""
+        first = (
+            select(jobs.c.document_id, jobs.c.updated_at)
+            .where(ready(field), jobs.c.pipeline == pipeline)
+            .order_by(jobs.c.updated_at)
+            .limit(most)
+            .subquery()
+        )
+        since = func.min(first.c.updated_at)
+        query = (
+            select(documents.c.tenant, func.count(), since)
+            .join(first, first.c.document_id == documents.c.id)
+            .group_by(documents.c.tenant)
+            .order_by(since, documents.c.tenant)
         )
         with self._db.read() as connection:
-            there, past_gate = connection.execute(query).one()
-        return None if not there else "going" if there == past_gate else "gathering"
+            rows = connection.execute(query).all()
+            now = clock(connection) if rows else 0
+        return [Ready(tenant, count, max(0, now - then)) for tenant, count, then in rows]
 
-    def launch(self, field: str, pipeline: str, limit: int) -> Batch | None:
-        """A batch of what is ready, of one tenant, for which a run is asked; None when nothing is.
+    def on_the_way(self, pipeline: str) -> dict[str, OnTheWay]:
+        """Tenant → the most promising of the runs that the sensor launched to resume; those without any are not in
+        it."""
+        query = select(batches.c.tenant, batches.c.status, batches.c.gathered_at).where(
+            _LAUNCHED, batches.c.pipeline == pipeline
+        )
+        found: dict[str, OnTheWay] = {}
+        with self._db.read() as connection:
+            for tenant, status, gathered in connection.execute(query):
+                state: OnTheWay = "going" if gathered else "gathering" if status == "started" else "coming"
+                found[tenant] = min(found.get(tenant, state), state, key=get_args(OnTheWay).index)
+        return found
 
-        Its run gathers what becomes ready until then.
+    def launch(self, field: str, pipeline: str, tenant: str, limit: int) -> Batch | None:
+        """A batch of what is ready of a tenant, for which a run is asked; None when nothing is.
+
+        Unless it is full, its run gathers what becomes ready until it comes to its gate.
         """
         with self._db.write() as connection:
-            now = clock(connection)
-            oldest = (
-                select(documents.c.tenant)
-                .join(jobs, jobs.c.document_id == documents.c.id)
-                .where(ready(field), jobs.c.pipeline == pipeline)
-                .order_by(jobs.c.updated_at)
-                .limit(1)
-            )
-            tenant = connection.execute(oldest).scalar()
-            if tenant is None:
-                return None
-            batch = new_batch(self._db, connection, now, tenant, pipeline, "resume", "claimed", None)
-            connection.execute(update(batches).where(batches.c.id == batch.id).values(attempt=1, claimed_at=now))
-            self._take(connection, now, batch, field, limit)
-            return Batch(batch.id, tenant, pipeline, None, "resume", "claimed", 1, None)
+            batch, now = self._begin(connection, tenant, pipeline, "claimed")
+            count = self._take(connection, now, batch, field, limit)
+            full = now if count >= limit else None
+            self._settle(connection, batch, count, attempt=1, claimed_at=now, gathered_at=full)
+        return replace(batch, attempt=1) if count else None
 
     def take(self, field: str, pipeline: str, tenant: str, limit: int) -> tuple[Batch, int]:
         """A batch for a run by hand of what is ready, and of what runs that broke off left behind its gate; how many.
@@ -79,26 +92,22 @@ class Resumes:
         Perhaps none: then there is no such batch.
         """
         with self._db.write() as connection:
-            now = clock(connection)
-            batch = new_batch(self._db, connection, now, tenant, pipeline, "resume", "held", None)
-            left = left_behind(tenant, [pipeline], unopened=True).where(jobs.c[field].is_(True)).limit(limit)
-            ids = [job for job, _ in connection.execute(left)]
+            batch, now = self._begin(connection, tenant, pipeline, "held")
+            left = left_behind(tenant, [pipeline], unopened=True).where(jobs.c[field].is_(True), ~_taken_on().exists())
+            ids = [job for job, _ in connection.execute(left.limit(limit))]
             if ids:
                 connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in ids])
             count = len(ids) + self._take(connection, now, batch, field, limit - len(ids))
-            mine = batches.c.id == batch.id
-            connection.execute(
-                update(batches).where(mine).values(gathered_at=now) if count else batches.delete().where(mine)
-            )
+            self._settle(connection, batch, count, gathered_at=now)
             return batch, count
 
     def join(self, batch: Batch, field: str, limit: int) -> int:
         """What else is ready goes along with a batch that still gathers; how many."""
         with self._db.read() as connection:  # asked often: look before locking
-            query = select(jobs.c.id).where(ready(field), jobs.c.pipeline == batch.pipeline).limit(1)
-            if connection.execute(query).first() is None:
+            if connection.execute(_ready_of(batch, field).order_by(jobs.c.updated_at).limit(1)).first() is None:
                 return 0
         with self._db.write() as connection:
+            self._db.take_turns(connection, _turns(batch.pipeline))
             gathering = select(batches.c.id).where(batches.c.id == batch.id, batches.c.gathered_at.is_(None))
             if connection.execute(gathering).first() is None:
                 return 0
@@ -118,24 +127,50 @@ class Resumes:
         with self._db.write() as connection:
             connection.execute(update(batches).where(batches.c.id == batch).values(gathered_at=clock(connection)))
 
+    def _begin(self, connection: Connection, tenant: str, pipeline: str, status: str) -> tuple[Batch, int]:
+        """A batch without documents, and the time."""
+        self._db.take_turns(connection, _turns(pipeline))
+        now = clock(connection)
+        return new_batch(self._db, connection, now, tenant, pipeline, "resume", status, None), now
+
+    def _settle(self, connection: Connection, batch: Batch, count: int, **values: int | None) -> None:
+        """A batch that nothing came into is none."""
+        mine = batches.c.id == batch.id
+        connection.execute(update(batches).where(mine).values(values) if count else batches.delete().where(mine))
+
     def _take(self, connection: Connection, now: int, batch: Batch, field: str, limit: int) -> int:
-        query = (
-            select(jobs.c.id)
-            .join(documents, documents.c.id == jobs.c.document_id)
-            .where(ready(field), jobs.c.pipeline == batch.pipeline, documents.c.tenant == batch.tenant)
-            .order_by(jobs.c.updated_at, jobs.c.id)
-            .limit(limit)
-        )
-        if not self._db.sqlite:
-            self._db.take_turns(connection, f"resume {batch.pipeline}")
-        ids = sorted(connection.execute(query).scalars())
+        """Put what is ready into a batch, the oldest first; how many."""
+        query = _ready_of(batch, field).order_by(jobs.c.updated_at, jobs.c.id).limit(limit)
+        ids, count = sorted(connection.execute(query).scalars()), 0
         for first in range(0, len(ids), _AT_ONCE):
             some = ids[first : first + _AT_ONCE]
             lock_jobs(connection, jobs.c.id.in_(some))
             here = update(jobs).where(jobs.c.id.in_(some), jobs.c.status == "waiting")
-            taken = connection.execute(here.values(**PASSING, status="pending", updated_at=now).returning(jobs.c.id))
-            connection.execute(
-                self._db.insert(batch_jobs).on_conflict_do_nothing(),
-                [{"batch_id": batch.id, "job_id": job} for job in taken.scalars()],
-            )
-        return len(ids)
+            passing = here.values(**PASSING, status="pending", updated_at=now).returning(jobs.c.id)
+            taken = [{"batch_id": batch.id, "job_id": job} for job in connection.execute(passing).scalars()]
+            if taken:
+                connection.execute(self._db.insert(batch_jobs).on_conflict_do_nothing(), taken)
+            count += len(taken)
+        return count
+
+
+def _taken_on() -> Select[int]:
+    """The jobs at hand, if the sensor has launched a run for them."""
+    return (
+        select(batch_jobs.c.job_id)
+        .join(batches, batches.c.id == batch_jobs.c.batch_id)
+        .where(batch_jobs.c.job_id == jobs.c.id, _LAUNCHED)
+    )
+
+
+def _turns(pipeline: str) -> str:
+    return f"resume {pipeline}"
+
+
+def _ready_of(batch: Batch, field: str) -> Select[int]:
+    """The jobs that are ready and could come into a batch."""
+    return (
+        select(jobs.c.id)
+        .join(documents, documents.c.id == jobs.c.document_id)
+        .where(ready(field), jobs.c.pipeline == batch.pipeline, documents.c.tenant == batch.tenant)
+    )

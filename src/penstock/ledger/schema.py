@@ -173,9 +173,10 @@ jobs = Table(
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("document_id", "pipeline", "generation"),
     Index("jobs_by_status", "status"),
-    partial_index("jobs_unparsed", "id", where="status = 'waiting' AND NOT pdf_ir_ready"),
+    partial_index("jobs_unparsed", "status", "id", where="status = 'waiting' AND NOT pdf_ir_ready"),
     partial_index("jobs_parsed", "pipeline", "updated_at", where="status = 'waiting' AND pdf_ir_ready"),
-    partial_index("jobs_overdue", "waiting_until", where="status = 'waiting' AND waiting_until IS NOT NULL"),
+    partial_index("jobs_overdue", "status", "waiting_until", where="status = 'waiting' AND waiting_until IS NOT NULL"),
+    partial_index("jobs_lost", "status", "updated_at", where="status IN ('failed', 'dead')"),
 )
 """A document's way through a pipeline. `status`: pending, waiting (at a gate), done, failed (retryable), dead,
 cancelled, superseded, retiring (its stores have yet to let go of it), retired. A waiting one whose ledger field is set

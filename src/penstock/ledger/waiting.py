@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from heapq import nsmallest
 
-from sqlalchemy import Select, TextClause, and_, func, literal, or_, select, text, update
+from sqlalchemy import TextClause, and_, func, select, text, update
 
 from penstock.ledger.database import Database
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import artifacts, documents, jobs, stage_states
 from penstock.ledger.turns import Claim, StageKey, Stored
+
+_PAGE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,55 @@ class Waiting:
     def documents(self, field: str, limit: int) -> list[Waiter]:
         """Documents that wait for `field` and that nobody is at, oldest first; those that have come to a bad end
         before (see `Work.release`) when there are no others, so that what brings workers down holds nobody up."""
+        lost: list[Waiter] = []
+        after: int | None = 0
+        while after is not None:
+            free, after = self._page(field, after, max(limit, _PAGE))
+            if fresh := [waiter for waiter in free if not waiter.claim.lost]:
+                return fresh[:limit]
+            lost = nsmallest(limit, lost + free, key=lambda waiter: (waiter.claim.lost, waiter.claim.job_id))
+        return lost
+
+    def _page(self, field: str, after: int, size: int) -> tuple[list[Waiter], int | None]:
+        """Of the next documents that wait those that nobody is at, and where to go on."""
+        first = (
+            select(jobs)
+            .where(unready(field), jobs.c.waiting_for == field, jobs.c.id > after)
+            .order_by(jobs.c.id)
+            .limit(size)
+            .subquery()
+        )  # for itself: joined at once PostgreSQL reads all there is, since it expects hardly any of them to be free
+        query = (
+            select(
+                first.c.id,
+                first.c.document_id,
+                documents.c.doc_id,
+                documents.c.source_id,
+                documents.c.tenant,
+                first.c.correlation_id,
+                first.c.generation,
+                first.c.round,
+                first.c.status,
+                func.coalesce(stage_states.c.token, 0),
+                func.coalesce(stage_states.c.lost, 0),
+                func.coalesce(stage_states.c.attempts, 0),
+                documents.c.source,
+                first.c.pipeline,
+                first.c.current_stage,
+                documents.c.content,
+                func.coalesce(stage_states.c.status, "pending"),
+            )
+            .select_from(first)
+            .join(documents, documents.c.id == first.c.document_id)
+            .outerjoin(
+                stage_states, and_(stage_states.c.job_id == first.c.id, stage_states.c.stage == first.c.current_stage)
+            )
+            .order_by(first.c.id)
+        )
         with self._db.read() as connection:
-            fresh = [_waiter(row) for row in connection.execute(_free(field, lost=False).limit(limit))]
-            if fresh:
-                return fresh
-            return [_waiter(row) for row in connection.execute(_free(field, lost=True).limit(limit))]
+            rows = connection.execute(query).all()
+        free = [_waiter(row[:-1]) for row in rows if row[-1] == "pending"]
+        return free, rows[-1][0] if len(rows) == size else None
 
     def input(self, waiter: Waiter, kind: str) -> Stored | None:
         """The newest artifact of this kind that the document's stages gave."""
@@ -78,6 +124,12 @@ class Waiting:
             connection.execute(artifacts.delete().where(artifacts.c.id == stored.id))
             connection.execute(update(stage_states).where(gave).values(status="pending", output=None))
 
+    def some(self, field: str, most: int) -> int:
+        """How many wait for `field`, counted up to `most`: so many are found by an index and the others not read."""
+        first = select(jobs.c.id).where(unready(field), jobs.c.waiting_for == field).order_by(jobs.c.id).limit(most)
+        with self._db.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(first.subquery())).scalar_one())
+
     def counts(self, field: str, tenant: str | None = None, pipeline: str | None = None) -> tuple[int, int]:
         """How many wait for `field`, and how many have it and wait for a run."""
         found = []
@@ -100,42 +152,6 @@ def unready(field: str) -> TextClause:
 def ready(field: str) -> TextClause:
     """In the words of `jobs_parsed`."""
     return text(f"jobs.status = 'waiting' AND jobs.{jobs.c[field].name}")
-
-
-def _free(field: str, *, lost: bool) -> Select[Any]:
-    state = stage_states.alias()
-    columns: Sequence[Any] = (
-        jobs.c.id,
-        jobs.c.document_id,
-        documents.c.doc_id,
-        documents.c.source_id,
-        documents.c.tenant,
-        jobs.c.correlation_id,
-        jobs.c.generation,
-        jobs.c.round,
-        jobs.c.status,
-        func.coalesce(state.c.token, literal(0)),
-        func.coalesce(state.c.lost, literal(0)),
-        func.coalesce(state.c.attempts, literal(0)),
-        documents.c.source,
-        jobs.c.pipeline,
-        jobs.c.current_stage,
-        documents.c.content,
-    )
-    losses = func.coalesce(state.c.lost, 0)
-    query = (
-        select(*columns)
-        .select_from(jobs)
-        .join(documents, documents.c.id == jobs.c.document_id)
-        .outerjoin(state, and_(state.c.job_id == jobs.c.id, state.c.stage == jobs.c.current_stage))
-        .where(
-            unready(field),
-            jobs.c.waiting_for == field,
-            or_(state.c.status.is_(None), state.c.status == "pending"),
-            losses > 0 if lost else losses == 0,
-        )
-    )
-    return query.order_by(*((losses, jobs.c.id) if lost else (jobs.c.id,)))
 
 
 def _waiter(row: Sequence[object]) -> Waiter:

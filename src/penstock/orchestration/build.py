@@ -17,6 +17,7 @@ from penstock.bootstrap import open_app
 from penstock.errors import ConfigError, Problem
 from penstock.ir.model import clean_text
 from penstock.orchestration.assets import assets_of, checks_of
+from penstock.orchestration.gate_sensor import gate_sensors
 from penstock.orchestration.jobs import broken_job, job_of
 from penstock.orchestration.sensors import batches_sensor
 from penstock.pipelines.names import MAX_LENGTH, RESERVED
@@ -24,7 +25,7 @@ from penstock.pipelines.topology import Topology
 
 
 def build_definitions() -> Definitions:
-    """Jobs, assets, checks, schedules, the sensor. A broken file becomes a job that says why, and takes none down."""
+    """Jobs, assets, checks, schedules, the sensors. A broken file becomes a job that says why, and takes none down."""
     pipelines = open_app().pipelines
     jobs: dict[str, JobDefinition] = {}
     schedules: list[ScheduleDefinition] = []
@@ -43,7 +44,7 @@ def build_definitions() -> Definitions:
         jobs[job.name] = job
         topologies[name] = topology
     _log(topologies, broken)
-    standing = list(jobs.values())
+    standing = dict(jobs)
     for path, problem in broken.items():
         name = name_of(path)
         while name in jobs:
@@ -54,7 +55,10 @@ def build_definitions() -> Definitions:
         assets=[spec for topology in topologies.values() for spec in assets_of(topology)],
         asset_checks=[check for topology in topologies.values() for check in checks_of(topology)],
         schedules=schedules,
-        sensors=[batches_sensor(topologies, standing)] if standing else [],
+        sensors=[
+            *([batches_sensor(topologies, list(standing.values()))] if standing else []),
+            *gate_sensors(topologies, standing),
+        ],
         executor=in_process_executor,
     )
 

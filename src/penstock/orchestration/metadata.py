@@ -49,18 +49,25 @@ def failure_table(failures: Sequence[Failure]) -> MetadataValue[Any]:
     return MetadataValue.table(records, schema=_FAILURES)
 
 
-def headline(report: StageReport) -> str:
-    """`35 done, 2 dead-lettered in 0.3 s`."""
+def headline(stage: Stage, report: StageReport) -> str:
+    """`35 done, 2 dead-lettered in 0.3 s`; of a gate also `12 documents wait for pdf_ir_ready`."""
     counts = {
         "done": report.done,
         "reused": report.reused,
         "done before": report.before,
         "dead-lettered": report.dead,
         "failed": report.failed,
-        "waiting": report.waiting,
     }
-    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{said or 'nothing to do'} in {report.seconds:.1f} s"
+    did = [f"{count} {word}" for word, count in counts.items() if count]
+    said = [f"{', '.join(did) or 'nothing to do'} in {report.seconds:.1f} s"] if did or not report.waiting else []
+    if stage.gate is not None and report.waiting:
+        said.append(f"{documents_wait(report.waiting)} for {stage.gate.ledger_field}")
+    return "; ".join(said)
+
+
+def documents_wait(count: int) -> str:
+    """Subject and verb."""
+    return "1 document waits" if count == 1 else f"{count} documents wait"
 
 
 def verdict(app: App, topology: Topology, stage: Stage, tenant: str | None = None) -> Mapping[str, Any]:

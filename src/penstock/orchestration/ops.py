@@ -81,7 +81,7 @@ def stage_op(topology: Topology, stage: Stage) -> OpDefinition:
             failed = outcome.failure is not None and at is outcome.passes[-1][0]
             if not failed:
                 metadata = stage_metadata(report, outcome.batch)
-                yield AssetMaterialization(key, description=headline(report), metadata=metadata)
+                yield AssetMaterialization(key, description=headline(at, report), metadata=metadata)
             if not failed or report.failures:
                 said = verdict(context.resources.penstock, topology, at, outcome.tenant)
                 yield AssetCheckEvaluation(check_name=CHECK, asset_key=key, severity=AssetCheckSeverity.WARN, **said)

@@ -143,7 +143,7 @@ def _tell(context: OpExecutionContext, run: OpenRun | None, outcome: Outcome, pr
         for note in report.notes:
             context.log.info(note)
         if problem is None or report is not outcome.passes[-1][1]:
-            context.log.info(f"{stage.name}: {headline(report)}")
+            context.log.info(f"{stage.name}: {headline(stage, report)}")
 
 
 def _open(context: OpExecutionContext, app: App, topology: Topology, stop: Callable[[], None]) -> OpenRun:

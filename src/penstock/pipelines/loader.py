@@ -17,7 +17,7 @@ from penstock.pipelines.problems import of_validation, suggest, validated
 from penstock.pipelines.resolve import Parts, Resolver
 from penstock.pipelines.source import Loc, YamlFile, read
 from penstock.pipelines.topology import Executor, GateCondition, Schedule, Stage, Topology
-from penstock.pipelines.typecheck import Node, TypeCheck
+from penstock.pipelines.typecheck import Node, TypeCheck, unused
 
 
 def load_pipeline(
@@ -59,8 +59,20 @@ def _check(file: YamlFile, path: Path, catalogue: Catalogue, resolver: Resolver)
         on_dead_letter=header.on_dead_letter,
         executor=Executor(header.executor.name, header.executor.config) if header.executor else Executor(),
         schedule=_schedule(header.schedule) if header.schedule else None,
-        warnings=tuple(_warnings(file, header, catalogue)),
+        warnings=(*_warnings(file, header, catalogue), *_unused(file, found, parts, inputs, catalogue)),
     )
+
+
+def _unused(
+    file: YamlFile,
+    entries: Mapping[str, Entry],
+    parts: Mapping[str, Parts],
+    inputs: Mapping[str, Mapping[str, str]],
+    catalogue: Catalogue,
+) -> Iterator[Problem]:
+    contracts = {name: part.contract for name, part in parts.items() if part.contract}
+    for complaint in unused(contracts, inputs, catalogue):
+        yield file.problem((*entries[complaint.stage].loc, complaint.key), complaint.message, complaint.fix)
 
 
 def _check_query(file: YamlFile, asked: Asked, catalogue: Catalogue) -> None:

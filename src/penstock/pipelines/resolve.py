@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from penstock.errors import NotFound, PenstockError, UsageError
+from penstock.errors import ConfigError, NotFound, PenstockError, UsageError
 from penstock.pipelines.catalogue import Catalogue, Contract, LedgerField
 from penstock.pipelines.entries import Entry
 from penstock.pipelines.models import GATE, GateEntry, StageEntry
@@ -115,6 +115,8 @@ class Resolver:
             options.model_dump_json()  # digests are made of it: options that JSON can't hold are no use
         except ValidationError as error:
             self._file.problems += of_validation(self._file, error, where, model)
+        except ConfigError as error:  # in a file that the options name
+            self._file.problems += error.problems
         except PenstockError as error:
             self._file.note(where, error.message, error.next_step)
         except Exception as error:  # noqa: BLE001 a plugin's validator may raise anything; its file alone is to suffer

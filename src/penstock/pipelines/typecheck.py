@@ -123,18 +123,37 @@ class TypeCheck:
                 if node.name not in self._ancestors[other.name]:
                     return f"stage {other.name!r} (line {other.line}) gives it: add it to depends_on"
                 return f"stage {other.name!r} (line {other.line}) gives it but comes after: turn the two round"
-        makers = [contract.name for contract in self._contracts() if contract.gives == kind]
+        makers = [contract.name for contract in _usable(self._catalogue) if contract.gives == kind]
         makers += [f"Gate ({name})" for name, ledger in self._catalogue.ledger_fields.items() if ledger.gives == kind]
         if not makers:
             return f"no installed contract gives {type_name(kind)}"
         return f"put a stage of type {' or '.join(makers)} before it"
 
-    def _contracts(self) -> Iterator[Contract]:
-        for name in self._catalogue.contracts:
-            try:
-                yield self._catalogue.contracts[name]
-            except UsageError:  # a plugin's broken contract can't be what helps here
-                continue
-
     def _complain(self, node: Node, key: str, message: str, fix: str, part: str | int | None = None) -> None:
         self.complaints.append(Complaint(node.name, key, message, fix, part))
+
+
+def unused(
+    contracts: Mapping[str, Contract], inputs: Mapping[str, Mapping[str, str]], catalogue: Catalogue
+) -> Iterator[Complaint]:
+    """Of these stages (by name) those whose output nobody takes, though it is of use to nothing but a sink."""
+    taken = {giver for filled in inputs.values() for giver in filled.values()}
+    for name, contract in contracts.items():
+        takers = [other for other in _usable(catalogue) if any(_needs(take, contract.gives) for take in other.takes)]
+        if name not in taken and takers and all(taker.sink for taker in takers):
+            message = f"stage {name!r} gives {type_name(contract.gives)}, which no stage takes: it is made for nothing"
+            kinds = " or ".join(taker.name for taker in takers)
+            yield Complaint(name, "name", message, f"put a stage of type {kinds} after it, or delete it")
+
+
+def _needs(take: Take, kind: object) -> bool:
+    return take.type == kind and not take.optional
+
+
+def _usable(catalogue: Catalogue) -> Iterator[Contract]:
+    """The installed contracts but for a plugin's broken one, which can't be what helps."""
+    for name in catalogue.contracts:
+        try:
+            yield catalogue.contracts[name]
+        except UsageError:
+            continue

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import httpcore
 import httpx
 
-from penstock.errors import BadInput, RateLimited, TransientError
+from penstock.errors import BadInput, RateLimited, TerminalError, TransientError
 from penstock.resilience.body import ACCEPTED, Body, decoder_for
 from penstock.resilience.classify import classify
 from penstock.resilience.guard import Attempt, Guard
@@ -126,6 +126,14 @@ class Http:
     def due(self) -> float:
         """When (time.monotonic()) what begins now must be through, by the policy."""
         return time.monotonic() + (self._policy.deadline_seconds or _STREAM_SECONDS)
+
+    def may_ask(self, url: str) -> bool:
+        """Whether a URL is not refused for what it looks like; where it leads is another question."""
+        try:
+            self._reach.check(httpx.URL(url))
+        except (TerminalError, httpx.InvalidURL):
+            return False
+        return True
 
     def close(self) -> None:
         """Close idle connections. The service can be used again."""

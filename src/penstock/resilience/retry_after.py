@@ -26,10 +26,10 @@ def window_spent(headers: Mapping[str, str]) -> float | None:
     return _next_window(headers) if left.strip() == "0" else None
 
 
-def _next_window(headers: Mapping[str, str], now: float | None = None) -> float | None:
+def _next_window(headers: Mapping[str, str]) -> float | None:
     """By X-RateLimit-Retry-After, which is written as seconds, epoch seconds, an HTTP date or an ISO one."""
     value = headers.get("x-ratelimit-retry-after", "").strip()
-    now = time.time() if now is None else now
+    now = time.time()
     if value.isascii() and value.isdigit():
         number = float(value[:12])
         pause = number - now if number > _EPOCH else number

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GO_ON = "run the same again: it goes on with the page it was at"
+BEARER = ""
+"""A key is sent in the header Authorization instead of a parameter."""
 _PARAMETERS = re.compile(r"\?[^\s:]+")
 _SAID = 200
 
@@ -38,15 +40,21 @@ class Missing(NotFound):
 
 
 class Api:
-    """One service at the base URL `url`, asked under the name of `source`. `key` is sent as `api_key`.
+    """One service at the base URL `url`, asked under the name of `source`. `key` is sent as the parameter `sent_as`.
 
     `settings` are the names of the variables that hold the URL and the key ("": there is none), for messages.
     """
 
     def __init__(
-        self, source: str, url: str, key: SecretStr | None, http: HttpService, settings: tuple[str, str]
+        self,
+        source: str,
+        url: str,
+        key: SecretStr | None,
+        http: HttpService,
+        settings: tuple[str, str],
+        sent_as: str = "api_key",
     ) -> None:
-        self._http, self._key = http, key
+        self._http, self._key, self._sent_as = http, key, sent_as
         self._said = f"source {source}: "
         self._url_setting, self._key_setting = settings
         self._base = _base(url.rstrip("/"), self._url_setting)
@@ -87,7 +95,7 @@ class Api:
 
     def _client(self) -> httpx.Client:
         if self._made is None:
-            keyed = _Keyed(self._http.transport(), self._base, self._key)
+            keyed = _Keyed(self._http.transport(), self._base, self._key, self._sent_as)
             headers = {"Accept": "application/json", "User-Agent": "penstock"}
             self._made = httpx.Client(
                 transport=keyed, headers=headers, follow_redirects=True, max_redirects=5, trust_env=False
@@ -128,7 +136,7 @@ def _reason_in(body: bytes) -> str:
     if isinstance(value, dict):
         inner = value.get("error")
         told = [inner.get("code"), inner.get("message")] if isinstance(inner, dict) else [inner, value.get("message")]
-        text = ": ".join(str(part) for part in told if part)
+        text = ": ".join(str(part) for part in told if part and part is not True)
     else:
         text = body[: 4 * _SAID].decode(errors="replace")
     text = " ".join(text.split())
@@ -138,14 +146,17 @@ def _reason_in(body: bytes) -> str:
 class _Keyed(httpx.BaseTransport):
     """Adds the key as late as can be, so that no URL that is logged, raised or kept holds it, and to `home` only."""
 
-    def __init__(self, inner: httpx.BaseTransport, home: httpx.URL, key: SecretStr | None) -> None:
-        self._inner, self._home, self._key = inner, home, key
+    def __init__(self, inner: httpx.BaseTransport, home: httpx.URL, key: SecretStr | None, sent_as: str) -> None:
+        self._inner, self._home, self._key, self._sent_as = inner, home, key, sent_as
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
+        url, headers = request.url, request.headers.copy()
         if self._key and (url.scheme, url.host, url.port) == (self._home.scheme, self._home.host, self._home.port):
-            url = url.copy_merge_params({"api_key": self._key.get_secret_value()})
-            request = httpx.Request(request.method, url, headers=request.headers, extensions=request.extensions)
+            if self._sent_as == BEARER:
+                headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+            else:
+                url = url.copy_merge_params({self._sent_as: self._key.get_secret_value()})
+            request = httpx.Request(request.method, url, headers=headers, extensions=request.extensions)
         return self._inner.handle_request(request)
 
     def close(self) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from penstock.sources.paging import FIRST, PagedQuery, PagedSource, as_list, something_asked
+from penstock.sources.paging import PagedQuery, PagedSource, as_list, something_asked
+from penstock.sources.service import FIRST
 
 FIELDS = (
     "ProtocolSection",

@@ -27,6 +27,8 @@ NO_RECORDS = Identity("no-records")
 _NCT = re.compile(r"NCT\d{8}")
 _OPENALEX = re.compile(r"(?:https?://(?:api\.)?openalex\.org/(?:works/)?)?(W\d{1,15})", re.IGNORECASE)
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S{1,200})", re.IGNORECASE)
+_PMCID = re.compile(r"(?:PMC)?(\d{1,9})", re.IGNORECASE)
+_CORE_ID = re.compile(r"\d{1,15}")
 _SET_ID = re.compile(r"[\w.-]{1,64}")
 _PMID = re.compile(rb"<PMID\b[^>]*>\s*(\d{1,9})\s*</PMID>")
 _ARTICLE_ID = re.compile(
@@ -58,6 +60,12 @@ def _object(value: Mapping[str, Any]) -> Identity:
         or _at(value, "Study", "ProtocolSection") is not None
     ):
         return Identity("clinicaltrials-legacy")
+    if value.keys() >= {"doi", "oa_locations", "best_oa_location"}:
+        return Identity("unpaywall-record", stated_doi(value["doi"]))
+    if value.keys() >= {"id", "downloadUrl", "dataProviders"}:
+        return Identity("core-work", _matching(_CORE_ID, str(value["id"])))
+    if value.keys() >= {"pmcid", "version", "is_pmc_openaccess"}:
+        return Identity("pmc-record", stated_pmcid(value["pmcid"]))
     if "$schema" in value:
         return Identity("json-schema")
     if value.keys() >= {"abstract_inverted_index"} or value.keys() >= {"open_access", "doi"}:
@@ -90,7 +98,18 @@ def _openfda(value: Mapping[str, Any]) -> Identity:
 
 
 def _openalex(value: Mapping[str, Any]) -> str:
-    return _matching(_OPENALEX, value.get("id")) or _matching(_DOI, value.get("doi")).lower()
+    return _matching(_OPENALEX, value.get("id")) or stated_doi(value.get("doi"))
+
+
+def stated_doi(value: object) -> str:
+    """The DOI that a text is, in small letters and without an address; "" when it is none."""
+    return _matching(_DOI, value).lower()
+
+
+def stated_pmcid(value: object) -> str:
+    """PMC and the number that a text is, with or without PMC; "" when it is none."""
+    number = _matching(_PMCID, value)
+    return f"PMC{number}" if number else ""
 
 
 def identify_xml(content: bytes, kind: str) -> Identity:
@@ -107,7 +126,7 @@ def identify_xml(content: bytes, kind: str) -> Identity:
     pmc = (stated.get("pmcid") or stated.get("pmc") or "").upper().removeprefix("PMC")
     if pmc.isdigit():
         return Identity(kind, f"PMC{pmc}")
-    return Identity(kind, _matching(_DOI, stated.get("doi")).lower())
+    return Identity(kind, stated_doi(stated.get("doi")))
 
 
 def _at(value: object, *steps: str) -> object:

@@ -23,6 +23,11 @@ def load_json(content: bytes) -> Any:
         return _load_slowly(content)
 
 
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list, whatever else is in it; none where there is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 def _load_slowly(content: bytes) -> Any:
     if not content.strip():
         raise BadInput("no JSON: the text is blank", reason="empty")

@@ -12,7 +12,8 @@ import httpx
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from penstock.errors import RateLimited
-from penstock.sources.paging import FIRST, Page, PagedQuery, PagedSource, as_list, something_asked
+from penstock.sources.paging import PagedQuery, PagedSource, as_list, something_asked
+from penstock.sources.service import FIRST, Page
 
 SELECT = (
     "id",
@@ -98,13 +99,13 @@ class OpenAlex(PagedSource[OpenAlexQuery]):
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         return f"{self.PATH}/{quote(key, safe='')}", {}
 
-    def _page(self, asked: OpenAlexQuery, token: str, size: int) -> Page:
+    def _page(self, asked: OpenAlexQuery, token: str, size: int) -> Page[bytes]:
         if self._spent is not None:
             spent, self._spent = self._spent, None
             raise spent
         return super()._page(asked, token, size)
 
-    def _read_page(self, answer: httpx.Response) -> Page:
+    def _read_page(self, answer: httpx.Response) -> Page[bytes]:
         page = super()._read_page(answer)
         self._spent = allowance_spent(answer.headers)
         return page

@@ -11,7 +11,8 @@ import httpx
 from pydantic import BaseModel, model_validator
 
 from penstock.sources.api import Missing
-from penstock.sources.paging import FIRST, Page, PagedQuery, PagedSource, something_asked
+from penstock.sources.paging import PagedQuery, PagedSource, something_asked
+from penstock.sources.service import FIRST, Page
 
 
 class OpenFDALabelQuery(PagedQuery):
@@ -64,7 +65,7 @@ class OpenFDALabel(PagedSource[OpenFDALabelQuery]):
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         return self.PATH, {"search": f'set_id:"{key}"'}
 
-    def _page(self, asked: OpenFDALabelQuery, token: str, size: int) -> Page:
+    def _page(self, asked: OpenFDALabelQuery, token: str, size: int) -> Page[bytes]:
         try:
             return super()._page(asked, token, size)
         except Missing as error:

@@ -11,6 +11,9 @@ READ = {
     "clinicaltrials-study": "a ClinicalTrials.gov study (API v2)",
     "openalex-work": "an OpenAlex work",
     "openfda-drug-label": "an openFDA drug label",
+    "unpaywall-record": "an Unpaywall record",
+    "core-work": "a CORE work",
+    "pmc-record": "an article's record in PMC's open data",
     "jats-article": "a JATS article",
     "pubmed-article": "a PubMed record",
     "html": "a web page",
@@ -26,8 +29,12 @@ FAULTS = {
     "encrypted": "encrypted",
     "too-large": "larger than is taken; no bytes kept",
     "unreadable": "could not be read; no bytes kept",
+    "not-found": "its source has no such record",
 }
 """Kinds that say what is wrong with the bytes; each is the reason it is refused for."""
+
+DAMAGE = FAULTS.keys() - {"not-found"}
+"""Those that other records may be hidden by."""
 
 KNOWN = {
     "pdf": "a PDF file",
@@ -38,6 +45,7 @@ KNOWN = {
     "email": "a mail message",
     "rtf": "rich text",
     "csv": "a table of values",
+    "uri-list": "the address of a document",
     "binary": "unknown binary data",
     "xml": "XML of another kind",
     "pubmed-book": "a PubMed book record",

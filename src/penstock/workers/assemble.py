@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from penstock.errors import BadInput, InvalidOutput
-from penstock.ir import Document, RawPayload, StageContext
+from penstock.ir import Document, Identifier, RawPayload, Reference, StageContext
 from penstock.stages.parse.builder import DocumentBuilder
 from penstock.stages.parse.scholarly import identifier
 from penstock.workers.joining import HYPHENS, joined
 from penstock.workers.parsed import Element, Parsed
 
 _DOI = re.compile(r"(?:doi\.org/|\bdoi:?\s{0,2})(10\.\d{4,9}/[^\s\"<>\]]{1,200})", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b(?:(?P<nct>NCT\d{8})\b|(?:doi\.org/|doi:?\s{0,2})(?P<doi>10\.\d{4,9}/[^\s\"<>\]]{1,200})"
+    r"|PMID:?\s{0,2}(?P<pmid>\d{1,9})\b|(?P<pmcid>PMC\d{4,9})\b)",
+    re.IGNORECASE,
+)
 _FIRST_CHARACTERS = 10_000
 """A paper says its own DOI early; later ones are those it cites."""
 
@@ -63,13 +68,15 @@ def assemble(
     own = {(one.scheme, one.value): one for one in record.identifiers} if record else {}
     if not own and (doi := _own_doi(document.text)):
         own = {("doi", doi): found} if (found := identifier("doi", doi)) else {}
+    listed = (record.references if record else ()) or document.references
+    named = () if record and record.references else tuple(_named(document, own.values()))
     return document.model_copy(
         update={
             "kind": "pdf",
             "identifiers": tuple(own.values()),
             "dates": record.dates if record else (),
             "fields": record.fields if record else (),
-            "references": (record.references if record else ()) or document.references,
+            "references": listed + named,
             "page_count": len(parsed.pages),
             "missing_pages": tuple(page.number for page in parsed.pages if page.kind == "missing"),
             "provenance": document.provenance.model_copy(update={"raw": raw}),
@@ -111,3 +118,16 @@ def _mended(elements: tuple[Element, ...]) -> Iterator[Element]:
 def _own_doi(text: str) -> str | None:
     found = _DOI.search(text, 0, _FIRST_CHARACTERS)
     return found[1].rstrip(".,;)") if found else None
+
+
+def _named(document: Document, own: Iterable[Identifier]) -> Iterator[Reference]:
+    """Works and studies that its text names by an identifier, each once, with the place on the page."""
+    seen = set(own)
+    for block in document.blocks:
+        for found in _NAMED.finditer(document.text, block.start, block.end):
+            scheme = str(found.lastgroup)
+            value = found[scheme].rstrip(".,;)")
+            one = Identifier(scheme="nct", value=value.upper()) if scheme == "nct" else identifier(scheme, value)
+            if one is not None and one not in seen:
+                seen.add(one)
+                yield Reference(identifiers=(one,), locator=block.locator)

@@ -14,6 +14,10 @@ Progress = Callable[[int, int], None]
 """Called with (pages done, pages in all) whenever a page is done: a limit on a page's time is counted from call to
 call."""
 
+LOST = "engine-lost"
+"""The reason of an EngineUnavailable that came while the engine was at this very document: what it asks died, was
+started anew or hung. That may well be the document's doing, so it counts like the death of a process that parses."""
+
 
 class Engine(Protocol):
     """An engine is constructed in a child process, `cls(options)`, and parses one PDF after the other there.

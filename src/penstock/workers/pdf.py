@@ -27,6 +27,7 @@ from penstock.runner.identity import digest
 from penstock.runner.session import Session
 from penstock.stores.artifacts import ArtifactStore
 from penstock.workers.children import Bug, Child, ChildDied
+from penstock.workers.engine import LOST
 from penstock.workers.host import Host
 from penstock.workers.parsing import Parsing
 
@@ -226,24 +227,29 @@ class PdfWorker:
             )
             fenced = bool(self._ledger.work.commit(key, [done]).fenced)
         except ChildDied as died:
-            error = Crashed(f"{GATE_CAP} processes that parsed it died; of the last: {died}")
-            given_back = claim.lost + 1 < GATE_CAP
-            if given_back:
-                error = Crashed(f"the process that parsed it died: {died}")
-                self._ledger.work.release(key, [claim], lost=True)
-            else:
-                fenced = self._failed(waiter, key, error)
+            error, given_back, fenced = self._lost(waiter, key, f"the process that parsed it died: {died}")
         except EngineUnavailable as away:
             child.close()
+            if away.reason == LOST:
+                error, given_back, fenced = self._lost(waiter, key, away.message)
+            else:
+                self._ledger.work.release(key, [claim])
+                error, given_back = away, True
             self._host.recover(away)
-            self._ledger.work.release(key, [claim])
-            error, given_back = away, True
         except (TerminalError, ArtifactLost) as known:
             error = known
             fenced = self._failed(waiter, key, error)
-        if not given_back:
-            self._host.parsed()
+        self._host.parsed()
         self._count(Parse(name, pages, time.monotonic() - began, error, given_back), fenced)
+
+    def _lost(self, waiter: Waiter, key: StageKey, how: str) -> tuple[PenstockError, bool, bool]:
+        """It took down what parsed it: whether it is given back (else dead), and whether others have it by now."""
+        claim = waiter.claim
+        if claim.lost + 1 < GATE_CAP:
+            self._ledger.work.release(key, [claim], lost=True)
+            return Crashed(how), True, False
+        error = Crashed(f"{GATE_CAP} times what parsed it went down; the last time {how}")
+        return error, False, self._failed(waiter, key, error)
 
     def _not_killed(self) -> None:
         if self._killing.is_set():

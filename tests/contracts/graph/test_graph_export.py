@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ def test_pages_and_parts_of_any_size_give_the_same(
 ) -> None:
     for size in (1, 3):
         monkeypatch.setattr(graph_stream, "PAGE", size)
-        monkeypatch.setattr(graph_stream, "CLAIMS", size)
+        monkeypatch.setattr(graph_stream, "TRAILS", size)
         assert list(stream(database, "t")) == [*whole[0], *whole[1]]
 
 
@@ -289,23 +288,3 @@ def test_an_empty_graph_is_a_whole_file_of_nothing(database: Database, tmp_path:
     assert export(database, "t", "jsonld", tmp_path / "j") == Counts()
     assert json.loads((tmp_path / "j").read_text())["@graph"] == []
     assert networkx.read_graphml(write(database, "graphml", tmp_path / "g")).number_of_nodes() == 0
-
-
-def test_five_times_the_graph_takes_not_twice_the_memory(
-    database: Database,
-    graph: SqlGraph,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(graph_stream, "PAGE", 100)
-    monkeypatch.setattr(graph_stream, "CLAIMS", 100)
-    export(database, "t", "jsonld", tmp_path / "g")  # so that what is made once is made
-    peaks = []
-    for upto in (400, 2_000):
-        have = 400 if peaks else 0
-        graph.replace([says(f"d{n}", (f"drug {n}", "treats", f"illness {n}")) for n in range(have, upto)])
-        tracemalloc.start()
-        export(database, "t", "jsonld", tmp_path / "g")
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < peaks[0] * 2

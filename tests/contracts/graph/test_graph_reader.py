@@ -165,6 +165,35 @@ def test_a_small_limit_still_shows_every_predicate(graph: SqlGraph, reader: Grap
     assert around.left_out
 
 
+def test_an_edge_that_is_shown_is_whole_however_much_is_around_its_node(graph: SqlGraph, reader: GraphReader) -> None:
+    said = [("hub", "aids", f"condition {number}") for number in range(50)]
+    best = ("hub", "aids", "flu")
+    grippe = Identifier(scheme="mesh", value="D007251")
+    graph.replace(
+        [
+            says("d1", *said, best, identifiers={"flu": (grippe,)}),
+            says("d2", best),
+            says("d3", ("hub", "aids", "zz grippe"), identifiers={"zz grippe": (grippe,)}),
+        ]
+    )
+    (hub,) = reader.find("t", "hub")
+    around = reader.neighbourhood("t", hub, limit=1)
+    (edge,) = around.edges
+    assert (edge.documents, len(edge.claims)) == (3, 2)
+    assert {trail.doc_id for trail in edge.evidence} == {"d1", "d2", "d3"}
+    assert around.left_out
+    whole = reader.neighbourhood("t", hub, limit=51)
+    assert (len(whole.edges), whole.left_out) == (51, False)
+    assert whole.edges[0] == edge
+
+
+def test_what_is_merged_into_edges_that_are_shown_is_not_left_out(graph: SqlGraph, reader: GraphReader) -> None:
+    mesh = {f"name {number}": MESH for number in range(9)}
+    graph.replace([says("d1", *(("hub", "aids", name) for name in mesh), identifiers=mesh)])
+    around = reader.neighbourhood("t", reader.find("t", "hub")[0], limit=1)
+    assert ([len(edge.claims) for edge in around.edges], around.left_out) == ([9], False)
+
+
 def test_tenants_see_only_their_own(graph: SqlGraph, reader: GraphReader) -> None:
     graph.replace(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,41 @@ def test_a_node_is_shown_with_its_edges_and_the_sentence_behind_each(ledger: Sql
         assert part in shown.output
     assert "2 entities read as one:" in shown.output
     assert "Glucophage (Drug) same as Metformin (Drug) by mesh D008687, stated by d1" in shown.output
+
+
+VOCABULARY = """\
+version: "1.0"
+name: known
+applicable_sources: [files]
+stages:
+  - {name: ingest, type: IngestStage}
+  - {name: parse, type: ParseStage, depends_on: [ingest]}
+  - {name: chunk, type: ChunkStage, depends_on: [parse]}
+  - {name: extract, type: ExtractStage, use: dictionary, with: {vocabulary: drugs.csv}, depends_on: [chunk]}
+  - {name: kg, type: KGStage, depends_on: [extract]}
+"""
+
+
+def test_a_thing_is_found_by_a_synonym_of_the_vocabulary_that_no_text_used(
+    ledger: SqlGraph, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(tmp_path))
+    shutil.copy(root / "config/orchestration/resilience.yaml", tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/known.yaml").write_text(VOCABULARY)
+    (tmp_path / "drugs.csv").write_text(
+        "id,name,synonyms,type\n"
+        "mesh:D008687,Metformin,Dimethylbiguanide|LA-6023,Drug\n"
+        ",Diabetes,Sugar disease,Condition\n"
+        "mesh:D1,Unheard of,Unknown,Drug\n"
+    )
+    for synonym, name in (("la 6023", "Metformin"), ("SUGAR DISEASE", "Diabetes")):
+        shown = graph(synonym)
+        assert shown.exit_code == 0, shown.exception
+        assert f"{synonym} is {name} in drugs.csv" in shown.output
+        assert json.loads(graph(synonym, "--json").output)["nodes"][0]["name"] == name
+    with pytest.raises(NotFound, match="nothing in the graph is called 'Unknown'"):
+        raise graph("Unknown").exception  # type: ignore[misc]
 
 
 def test_edges_that_come_in_are_drawn_the_other_way(ledger: SqlGraph) -> None:

@@ -80,7 +80,7 @@ def test_each_target_that_is_named_is_there(root: Path) -> None:
 
 
 def test_what_is_not_there_is_noticed() -> None:
-    assert wrong_with("worker pdf") == "no command 'worker'"
+    assert wrong_with("serve all") == "no command 'serve'"
     assert wrong_with("run auto --bacth 3") == "run has no --bacth"
     assert wrong_with("pipelines chekc") == "no command 'chekc'"
     assert wrong_with("pipelines check X --json") is None

@@ -12,6 +12,16 @@ from penstock.errors import UsageError
 
 STUDY = b'{"protocolSection":{"identificationModule":{"nctId":"NCT00000001"}}}'
 KEY = "k3y-canary"
+URLS = {
+    "CLINICALTRIALS": "ctgov",
+    "OPENALEX": "openalex",
+    "OPENFDA": "openfda",
+    "CORE": "core",
+    "NCBI": "ncbi",
+    "NCBI_BUCKET": "pmc",
+    "UNPAYWALL": "unpaywall",
+}
+SOURCES = ["clinicaltrials", "core", "files", "openalex", "openfda-drug-label", "pmc-fulltext", "unpaywall", "urls"]
 
 
 @pytest.fixture
@@ -20,24 +30,38 @@ def services() -> list[Service]:
         Service("ctgov", {"NCT00000001": STUDY}),
         Service("openalex", {"W1": b'{"id":"https://openalex.org/W1"}'}),
         Service("openfda", {"ab": b'{"set_id":"ab"}'}),
+        Service("core", {"7": b'{"id":7,"downloadUrl":"","dataProviders":[]}'}),
+        Service("ncbi", {"PMC7": b""}),
+        Service("pmc", {"metadata/PMC7.1.json": b'{"pmcid":"PMC7","version":1,"is_pmc_openaccess":true}'}),
+        Service(
+            "unpaywall",
+            {"10.1038/nature12373": b'{"doi":"10.1038/nature12373","best_oa_location":null,"oa_locations":[]}'},
+        ),
     ]
 
 
 @pytest.fixture(autouse=True)
 def server(services: list[Service], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """All three services, from this process."""
+    """All services, from this process."""
     with serving(*services) as url:
-        for name, path in (("CLINICALTRIALS", "ctgov"), ("OPENALEX", "openalex"), ("OPENFDA", "openfda")):
+        for name, path in URLS.items():
             monkeypatch.setenv(f"PENSTOCK_{name}_URL", f"{url}/{path}")
+        for name in ("OPENFDA_KEY", "CORE_KEY", "NCBI_KEY", "UNPAYWALL_EMAIL"):
+            monkeypatch.delenv(f"PENSTOCK_{name}", raising=False)
         monkeypatch.setenv("PENSTOCK_OPENALEX_KEY", KEY)
-        monkeypatch.delenv("PENSTOCK_OPENFDA_KEY", raising=False)
         yield url
 
 
 def test_sources_are_listed_with_the_keys_they_want(penstock: Penstock, server: str) -> None:
     said = penstock("sources", "list", "--json")
     known = {each["name"]: each for each in said.json}
-    assert known.keys() == {"clinicaltrials", "files", "openalex", "openfda-drug-label"}
+    assert sorted(known) == SOURCES
+    assert (known["unpaywall"]["key"], known["unpaywall"]["key_set"]) == ("PENSTOCK_UNPAYWALL_EMAIL", False)
+    assert [known[name]["key"] for name in ("core", "pmc-fulltext", "urls")] == [
+        "PENSTOCK_CORE_KEY",
+        "PENSTOCK_NCBI_KEY",
+        "",
+    ]
     assert (known["openalex"]["key"], known["openalex"]["key_set"]) == ("PENSTOCK_OPENALEX_KEY", True)
     assert (known["openfda-drug-label"]["key"], known["openfda-drug-label"]["key_set"]) == (
         "PENSTOCK_OPENFDA_KEY",
@@ -56,10 +80,34 @@ def test_each_source_is_asked_for_one_record_and_nothing_is_written(
 ) -> None:
     said = penstock("sources", "check")
     assert said.status == 0, said.err
-    assert [line[:4].strip() for line in said.out.splitlines()] == ["ok", "ok", "ok", "warn"]
-    assert "PENSTOCK_OPENFDA_KEY" in said.out.splitlines()[-1]
-    assert [len(service.asked) for service in services] == [1, 1, 1]
+    told = {line[6:].partition(":")[0]: line for line in said.out.splitlines()}
+    assert sorted(told) == SOURCES
+    keyless = {"core": "CORE_KEY", "openfda-drug-label": "OPENFDA_KEY", "pmc-fulltext": "NCBI_KEY"}
+    for name, variable in (keyless | {"unpaywall": "UNPAYWALL_EMAIL"}).items():
+        assert told.pop(name).startswith("warn")
+        assert f"PENSTOCK_{variable}" in said.out
+    assert {line[:4] for line in told.values()} == {"ok  "}
+    assert {service.name: len(service.asked) for service in services} == {
+        "ctgov": 1,
+        "openalex": 1,
+        "openfda": 1,
+        "core": 1,
+        "ncbi": 1,
+        "pmc": 2,
+        "unpaywall": 0,
+    }
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_set_is_all_that_unpaywall_wants(
+    penstock: Penstock, services: list[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_UNPAYWALL_EMAIL", "canary@example.org")
+    said = penstock("sources", "check", "unpaywall")
+    assert said.status == 0
+    assert said.out.startswith("ok    unpaywall: ")
+    assert "canary" not in said.out + said.err
+    assert "email=canary%40example.org" in services[-1].asked[0][1]
 
 
 def test_a_source_that_does_not_answer_is_one_line_and_exit_status_one(

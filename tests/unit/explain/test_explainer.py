@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gate_scene import claim, give
 from penstock.bootstrap import App
 from penstock.errors import NotFound
 from penstock.explain import Explainer
@@ -132,12 +133,28 @@ def test_a_document_not_gone_through_says_what_comes_next(desk: Desk) -> None:
     assert standing.next_step == "penstock run auto --batch 1"
 
 
-def test_a_document_at_a_gate_says_what_it_waits_for(desk: Desk) -> None:
+def test_a_document_at_a_gate_says_what_it_waits_for_and_why_it_still_does(desk: Desk) -> None:
     desk.write("paper.pdf", b"%PDF-1.7\n" + b"x" * 100)
     desk.run("pdf-two-phase")
-    standing = desk.explainer.document("paper.pdf").standing
-    assert standing.why.startswith("it waits at the gate pdf_gate for pdf_ir_ready, set by a worker outside")
-    assert standing.next_step == ""
+    ledger = desk.app.ledger
+
+    def told() -> tuple[str, str]:
+        standing = desk.explainer.document("paper.pdf").standing
+        return standing.why.removeprefix("it waits at the gate pdf_gate for pdf_ir_ready"), standing.next_step
+
+    assert told() == (": no worker is there", "penstock worker pdf")
+    runner = ledger.leases.register(60)
+    ledger.workers.register(runner, "pdf_ir_ready", "cpu 1", 1)
+    assert told() == (": the worker that is there has not come to it yet", "penstock worker status")
+    [(waiter, key)] = claim(ledger, runner)
+    assert told() == (": a worker is at it", "penstock worker status")
+    gate = desk.explainer.document("paper.pdf").standing.gate
+    assert gate is not None
+    assert gate.worked_on is not None
+    ledger.work.release(key, [waiter.claim], lost=True)
+    assert told()[0] == ": the worker that is there has not come to it yet (it has brought 1 down)"
+    give(ledger, runner)
+    assert told() == (" no more: a run takes it on next", "penstock run pdf-two-phase --resume")
 
 
 def test_a_cancelled_document_says_how_to_set_it_going_again(desk: Desk) -> None:

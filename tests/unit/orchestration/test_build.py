@@ -25,7 +25,7 @@ def test_both_seeds_load_with_assets_checks_and_the_sensor(project: Project, see
     assert graph.get(AssetKey(["auto", "chunk"])).parent_keys == {AssetKey(["auto", "parse"])}
     assert graph.get(AssetKey(["pdf_two_phase", "chunk"])).parent_keys == {AssetKey(["pdf_two_phase", "pdf_gate"])}
     assert AssetCheckKey(AssetKey(["auto", "kg"]), CHECK) in graph.asset_check_keys
-    assert [s.name for s in definitions.sensors or []] == ["submitted_batches"]
+    assert [s.name for s in definitions.sensors or []] == ["submitted_batches", "pdf_ir_ready_sensor"]
     Definitions.validate_loadable(definitions)
 
 

@@ -10,7 +10,7 @@ import pytest
 from dagster import DagsterRunStatus, SensorResult, build_sensor_context
 
 from penstock.bootstrap import App
-from penstock.orchestration import sensors
+from penstock.orchestration import launching
 
 from .conftest import SMALL, Project
 
@@ -44,7 +44,7 @@ class Ticks:
 
 @pytest.fixture
 def ticks(project: Project, monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    monkeypatch.setattr(sensors, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(launching, "WAIT_SECONDS", 0)
     project.pipeline(SMALL)
     return Ticks(project)
 
@@ -122,7 +122,7 @@ def test_a_queued_run_that_a_person_cancels_is_not_launched_again(project: Proje
 def test_a_run_that_dagster_keeps_refusing_costs_an_attempt_and_at_last_the_batch_fails(ticks: Ticks, app: App) -> None:
     batch = submit(app)
     asked = [key for _ in range(30) for key in ticks.asked()]
-    assert asked == [f"{batch}:{attempt}" for attempt in (1, 2, 3) for _ in range(sensors.ASKS)]
+    assert asked == [f"{batch}:{attempt}" for attempt in (1, 2, 3) for _ in range(launching.ASKS)]
     assert app.ledger.batches.batch(batch).status == "failed"
 
 
@@ -142,11 +142,11 @@ def test_the_cursor_forgets_runs_that_were_made(project: Project, ticks: Ticks, 
 
 
 def test_no_more_runs_are_asked_for_than_may_wait_in_line(project: Project, ticks: Ticks, app: App) -> None:
-    batches = [submit(app) for _ in range(sensors.IN_LINE + 3)]
-    assert len(ticks.asked()) == sensors.IN_LINE
-    for batch in batches[: sensors.IN_LINE]:
+    batches = [submit(app) for _ in range(launching.IN_LINE + 3)]
+    assert len(ticks.asked()) == launching.IN_LINE
+    for batch in batches[: launching.IN_LINE]:
         made(project, batch, 1, DagsterRunStatus.STARTING)
-    assert ticks.reason() == f"{sensors.IN_LINE} runs wait in Dagster's queue already"
+    assert ticks.reason() == f"{launching.IN_LINE} runs wait in Dagster's queue already"
 
 
 def test_an_edited_file_is_not_launched_until_the_location_is_reloaded(
@@ -174,7 +174,7 @@ def test_a_batch_of_a_pipeline_that_is_not_loaded_waits_with_a_reason(ticks: Tic
 def test_a_tick_wakes_up_when_something_is_queued_meanwhile(
     ticks: Ticks, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "WAIT_SECONDS", 30)
+    monkeypatch.setattr(launching, "WAIT_SECONDS", 30)
     ids: list[int] = []
 
     def later() -> None:

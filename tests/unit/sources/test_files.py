@@ -537,7 +537,9 @@ EXPECTED = {
         "json-schema": 2,
         "api-error": 1,
     },
-    "jats_pubmed": {"jats-article": 23, "pubmed-article": 2, "html": 1, "json": 10, "api-error": 2},
+    "jats_pubmed": {"jats-article": 23, "pubmed-article": 2, "html": 1, "pmc-record": 1, "json": 9, "api-error": 2},
+    "scholarly/unpaywall": {"unpaywall-record": 6, "json": 1},
+    "scholarly/core": {"core-work": 1},
 }
 
 

@@ -24,7 +24,7 @@ from penstock.resilience.timeout import call_within
 from penstock.runner.identity import options_identity
 from penstock.stages.contracts import Extractable, ExtractStage, check_knowledge
 from penstock.stages.extract import StructuredExtractor
-from penstock.stages.extract.dictionary import DictionaryExtractor, _Matchers
+from penstock.stages.extract.dictionary import LOOKED_AT, DictionaryExtractor, _Matchers
 from penstock.stages.extract.matching import Matcher, Rules
 from penstock.stages.extract.vocabulary import read_vocabulary
 from penstock.stages.parse.builder import DocumentBuilder
@@ -325,10 +325,45 @@ def test_only_the_last_vocabularies_are_kept(vocabulary: Path) -> None:
     assert extractor(vocabulary, min_length=3).matcher() is not first
 
 
-def test_a_wrong_vocabulary_is_the_users_mistake_and_says_where(vocabulary: Path) -> None:
-    vocabulary.write_text("id,name\nD1,metformin\n")
-    with pytest.raises(ConfigError, match=r"vocabulary.csv:2:1: the id 'D1' names no scheme"):
-        extractor(vocabulary).execute(CTX, Extractable(prose(*TEXT), []))
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("id,name\nD1,metformin\n", "vocabulary.csv:2:1: the id 'D1' names no scheme"),
+        ("id,title\nmesh:D1,metformin\n", "vocabulary.csv:1:1: there is no column 'name'"),
+        ("id,name\n", "vocabulary.csv:1:1: nothing follows the column names"),
+        ("", "vocabulary.csv:1:1: there is no column 'name'"),
+    ],
+)
+def test_a_wrong_vocabulary_is_told_where_the_pipeline_is_checked(
+    vocabulary: Path, tmp_path: Path, content: str, told: str
+) -> None:
+    vocabulary.write_text(content)
+    path = tmp_path / "both.yaml"
+    path.write_text(PIPELINE.replace("VOCABULARY", str(vocabulary)))
+    with pytest.raises(ConfigError) as caught:
+        load_pipeline(path, EntryPointCatalogue(), {"default": Policy()}, Policy)
+    (problem,) = caught.value.problems
+    assert told in str(problem)
+    assert problem.fix
+
+
+def test_a_mistake_far_down_is_told_when_the_vocabulary_is_needed(vocabulary: Path) -> None:
+    rows = "".join(f"mesh:D{n},name {n}\n" for n in range(LOOKED_AT))
+    vocabulary.write_text(f"id,name\n{rows}D1,metformin\n")
+    stage = extractor(vocabulary)
+    with pytest.raises(ConfigError, match=r"vocabulary.csv:1002:1: the id 'D1' names no scheme"):
+        stage.execute(CTX, Extractable(prose(*TEXT), []))
+
+
+def test_an_extractor_whose_knowledge_no_graph_takes_is_warned_of(vocabulary: Path, tmp_path: Path) -> None:
+    path = tmp_path / "both.yaml"
+    pipeline = PIPELINE.replace("VOCABULARY", str(vocabulary))
+    path.write_text(pipeline)
+    assert not load_pipeline(path, EntryPointCatalogue(), {"default": Policy()}, Policy).warnings
+    path.write_text("".join(line for line in pipeline.splitlines(True) if "KGStage" not in line))
+    (warning,) = load_pipeline(path, EntryPointCatalogue(), {"default": Policy()}, Policy).warnings
+    assert warning.message == "stage 'mentions' gives Knowledge, which no stage takes: it is made for nothing"
+    assert warning.fix == "put a stage of type KGStage after it, or delete it"
 
 
 def test_words_of_a_list_are_not_looked_for(vocabulary: Path, tmp_path: Path) -> None:

@@ -190,10 +190,16 @@ def test_another_cap_redoes_no_download() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b'{"urls": []}', b'{"urls": "x"}', b"{", b"[" * 99_999, b'{"urls": [1]}']
 )
-def test_a_file_that_names_no_url_is_unsupported(build: Build, content: bytes) -> None:
+def test_a_file_that_is_no_pdf_and_names_none_is_refused(build: Build, content: bytes) -> None:
     with pytest.raises(BadInput) as caught:
         build().execute(CONTEXT, payload(content, "folder/a.json"))
-    assert caught.value.reason == "unsupported"
+    assert caught.value.reason == "not-a-pdf"
+
+
+def test_a_web_page_under_a_pdfs_name_is_told_by_its_title(build: Build) -> None:
+    with pytest.raises(BadInput, match=r"folder/a\.pdf is a web page: “Please log in”") as caught:
+        build().execute(CONTEXT, payload(b"<html><title>Please log in</title></html>", "folder/a.pdf"))
+    assert caught.value.reason == "not-a-pdf"
 
 
 @respx.mock
@@ -333,3 +339,11 @@ def test_a_mark_that_could_not_be_sent_back_is_none(build: Build, mark: bytes) -
 )
 def test_documents_of_one_host_wait_for_one_another(build: Build, given: RawPayload, host: str) -> None:
     assert build().lane(given) == host
+
+
+@respx.mock
+def test_a_plain_address_that_may_not_be_asked_is_asked_over_tls(build: Build) -> None:
+    route = respx.get("https://papers.test/old.pdf").respond(content=PDF)
+    file = build().execute(CONTEXT, payload(urls=["http://papers.test/old.pdf"]))
+    assert route.called
+    assert file.origin.uri == "https://papers.test/old.pdf"

@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from penstock.stages.embed import fast
-from penstock.stages.embed.fast import FastEmbed
+from penstock.stages.embed.fast import BGE_SMALL, FastEmbed
 
 pytest.importorskip("fastembed", reason="pip install 'penstock[fastembed]'")
 
@@ -69,16 +69,16 @@ def test_a_hub_that_has_the_model_is_enough(hub: Hub, tmp_path: Path, status: in
 
 
 def test_a_model_in_the_cache_needs_no_hub(hub: Hub, tmp_path: Path) -> None:
-    folder = tmp_path / "fastembed" / f"models--{fast.REPOSITORY.replace('/', '--')}"
+    folder = tmp_path / "fastembed" / f"models--{BGE_SMALL.repository.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs/main").write_text("abc")
     (folder / "snapshots/abc").mkdir(parents=True)
-    (folder / "snapshots/abc" / fast.FILE).write_bytes(b"onnx")
+    (folder / "snapshots/abc" / BGE_SMALL.file).write_bytes(b"onnx")
     assert FastEmbed(tmp_path / "fastembed").missing() == ""
 
 
 def test_what_its_model_is_had_from_is_what_fastembed_says() -> None:
     from fastembed import TextEmbedding
 
-    (known,) = [model for model in TextEmbedding.list_supported_models() if model["model"] == fast.MODEL]
-    assert (known["sources"]["hf"], known["model_file"]) == (fast.REPOSITORY, fast.FILE)
+    (known,) = [model for model in TextEmbedding.list_supported_models() if model["model"] == BGE_SMALL.name]
+    assert (known["sources"]["hf"], known["model_file"]) == (BGE_SMALL.repository, BGE_SMALL.file)

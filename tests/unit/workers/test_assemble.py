@@ -86,7 +86,8 @@ def test_its_own_doi_is_found_and_not_one_that_it_cites() -> None:
     assert made(text("https://doi.org/10.1000/XYZ.1).")).identifiers == (
         Identifier(scheme="doi", value="10.1000/xyz.1"),
     )
-    assert made(text("x" * 20_000), text("doi:10.1000/cited")).identifiers == ()
+    cited = made(text("x" * 20_000), text("doi:10.1000/cited"))
+    assert (cited.identifiers, len(cited.references)) == ((), 1)
 
 
 def test_what_a_record_states_is_the_documents_too() -> None:
@@ -121,6 +122,15 @@ def test_pages_and_elements_must_account_for_each_other(
 ) -> None:
     with pytest.raises(InvalidOutput, match=said):
         made(*elements, pages=pages)
+
+
+def test_studies_and_works_that_the_text_names_are_references_with_their_place() -> None:
+    document = made(text("x"), text("As in NCT01234567 and nct01234567, PMID: 123.", 2), pages=(page(1), page(2)))
+    assert [(r.identifiers[0].scheme, r.identifiers[0].value) for r in document.references] == [
+        ("nct", "NCT01234567"),
+        ("pmid", "123"),
+    ]
+    assert {r.locator and r.locator.page for r in document.references} == {2}
 
 
 def test_what_it_cites_is_kept_with_its_place() -> None:

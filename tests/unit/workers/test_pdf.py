@@ -97,7 +97,7 @@ def test_a_document_that_kills_three_processes_is_dead_and_holds_nobody_up(mill:
     assert (tally.documents, tally.failures, tally.given_back) == (3, 1, GATE_CAP - 1)
     state = mill.state("0.pdf")
     assert (state.status, state.reason) == ("dead", "crashed")
-    assert "3 processes" in state.message
+    assert "3 times" in state.message
     assert "SIGSEGV" in state.message
     order = [Path(parse.source_id).name for parse in mill.watched.parses]
     assert order[1:4] == ["1.pdf", "2.pdf", "3.pdf"], "one that has killed goes to the end"
@@ -126,6 +126,18 @@ def test_an_engine_that_is_away_ends_the_worker_and_nothing_is_lost(mill: Mill) 
         mill.work()
     state = mill.state("a.pdf")
     assert (mill.jobs()["a.pdf"].status, state.status, state.lost) == ("waiting", "pending", 0)
+
+
+def test_a_document_that_takes_a_server_down_counts_like_one_that_kills_a_process(mill: Mill) -> None:
+    mill.put("a.pdf", "lost")
+    mill.put("b.pdf", "text")
+    mill.run()
+    host = mill.host()
+    host.recover = lambda error: None  # type: ignore[method-assign]  # as one that starts its server again
+    tally = mill.work(host)
+    assert (tally.documents, tally.failures, tally.given_back) == (1, 1, GATE_CAP - 1)
+    assert mill.state("a.pdf").reason == "crashed"
+    assert "the server went down" in mill.state("a.pdf").message
 
 
 def test_a_stop_finishes_what_is_under_way(mill: Mill) -> None:

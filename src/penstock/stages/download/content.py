@@ -31,12 +31,16 @@ def pdf_only(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     if not begin:
         raise BadInput(f"{name}: no bytes came", reason="empty")
     if not is_pdf(begin):
-        raise BadInput(f"{name} is {_what(begin)}", reason="not-a-pdf")
+        raise not_a_pdf(name, begin)
     yield bytes(begin)
     yield from pieces
 
 
-def _what(data: bytearray) -> str:
+def not_a_pdf(name: str, data: bytes | bytearray) -> BadInput:
+    return BadInput(f"{name} is {_what(data)}", reason="not-a-pdf")
+
+
+def _what(data: bytes | bytearray) -> str:
     """What came instead of a PDF, in a few words."""
     if not _MARKUP.match(data[:_HEAD]):
         return "no PDF"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from penstock.errors import BadInput, PenstockError, StoreBusy, TerminalError, TransientError
 from penstock.ir import Origin, PDFFile, RawPayload, StageContext
 from penstock.sources.sniff import FAULTS
-from penstock.stages.download.content import is_pdf
+from penstock.stages.download.content import is_pdf, not_a_pdf
 from penstock.stages.download.transfer import Artifacts, HttpService, Transfer, shown
 
 MAX_CANDIDATES = 10
@@ -73,7 +73,7 @@ class HttpDownload:
             raise _nowhere(payload)
         before = self._last_download(ctx)
         failures: list[PenstockError] = []
-        for url in urls:
+        for url in map(self._over_tls, urls):
             try:
                 return self._fetch(url, payload.origin.key, before if before and before.origin.uri == url else None)
             except StoreBusy:
@@ -85,6 +85,11 @@ class HttpDownload:
         failure = next((error for error in failures if error.transient), failures[0])
         failure.args = ("; ".join(error.message for error in failures),)
         raise failure
+
+    def _over_tls(self, url: str) -> str:
+        """A plain address that may not be asked as it is: many records are older than their servers' TLS."""
+        plain = url.lower().startswith("http://") and not self._http.may_ask(url)
+        return f"https://{url[7:]}" if plain else url
 
     def _keep(self, payload: RawPayload) -> PDFFile:
         size = len(payload.content)
@@ -132,6 +137,6 @@ def _urls(payload: RawPayload) -> list[str]:
 
 def _nowhere(payload: RawPayload) -> BadInput:
     """A record that names no place is right as it is; a file that is no PDF is not."""
-    if payload.content and _HOST.match(payload.origin.uri):
+    if payload.urls or (payload.content and _HOST.match(payload.origin.uri)):
         return BadInput(f"{payload.source_id}: its record names no place to have it from", reason="not-available")
-    return BadInput(f"{shown(payload.origin.uri)} is no PDF and names no URL of one", reason="unsupported")
+    return not_a_pdf(shown(payload.origin.uri), payload.content)

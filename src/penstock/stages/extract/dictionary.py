@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic import Field as Option
 
 from penstock.errors import UsageError
@@ -29,6 +29,8 @@ from penstock.stages.extract.subject import document_entity
 from penstock.stages.extract.vocabulary import Term, read_vocabulary, read_words
 
 PREDICATE = "mentions"
+LOOKED_AT = 1_000
+"""Rows of a vocabulary that are checked before a run begins; the others when they are needed."""
 _KEPT = 2
 """Matchers that stay in memory: the vocabulary in use, and the one it replaces."""
 
@@ -88,6 +90,17 @@ class DictionaryExtractor:
         stop_list: File | None = None
         limit: int = Option(default=100, ge=1, strict=True)
 
+        @model_validator(mode="after")
+        def _begins_well(self) -> Self:
+            """Raises ConfigError for a vocabulary with something wrong in its first LOOKED_AT rows."""
+            self.terms(_content(self.vocabulary), LOOKED_AT)
+            return self
+
+        def terms(self, content: bytes | None = None, rows: int | None = None) -> list[Term]:
+            """The vocabulary's things. Raises ConfigError for a wrong one, UsageError for one that can't be read."""
+            content = _content(self.vocabulary) if content is None else content
+            return read_vocabulary(self.vocabulary, content, scheme=self.scheme, type=self.type, rows=rows)
+
     def __init__(self, options: Options) -> None:
         """Raises UsageError for a file that can't be read."""
         self._options = options
@@ -101,7 +114,7 @@ class DictionaryExtractor:
             skip_homonyms=options.homonyms == "skip",
             stop=frozenset(word.casefold() for word in stop),
         )
-        self._digest = sha256(self._content()).hexdigest()
+        self._digest = sha256(_content(options.vocabulary)).hexdigest()
 
     def execute(self, ctx: StageContext, item: Extractable) -> Knowledge:
         """The first call of a process reads the vocabulary. Raises ConfigError for one that is wrong."""
@@ -130,19 +143,18 @@ class DictionaryExtractor:
         return _matchers.get((self._digest, options.scheme, options.type, self._rules), self._build)
 
     def _build(self) -> Matcher:
-        content = self._content()
         options = self._options
+        content = _content(options.vocabulary)
         if sha256(content).hexdigest() != self._digest:
             raise UsageError(f"{options.vocabulary} has changed since this run began", next_step="run the same again")
-        terms = read_vocabulary(options.vocabulary, content, scheme=options.scheme, type=options.type)
-        return Matcher(terms, self._rules)
+        return Matcher(options.terms(content), self._rules)
 
-    def _content(self) -> bytes:
-        path = self._options.vocabulary
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"the vocabulary {path} can't be read: {error.strerror}") from None
+
+def _content(vocabulary: Path) -> bytes:
+    try:
+        return vocabulary.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the vocabulary {vocabulary} can't be read: {error.strerror}") from None
 
 
 def _found(document: Document, matcher: Matcher) -> dict[Term, list[Span]]:

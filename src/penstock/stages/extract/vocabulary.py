@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from penstock.errors import ConfigError, Problem, UsageError
@@ -38,13 +39,16 @@ class Term:
         return (Identifier(scheme=scheme, value=value),) if value else ()
 
 
-def read_vocabulary(path: Path, content: bytes, *, scheme: str = "", type: str = "Concept") -> list[Term]:
+def read_vocabulary(
+    path: Path, content: bytes, *, scheme: str = "", type: str = "Concept", rows: int | None = None
+) -> list[Term]:
     """The terms of a file's content, in its order; rows of one id are one term.
 
     UTF-8, with or without a byte order mark; separated by tabs, commas or semicolons as its first line is. That line
     names the columns, in any case and order: `name`, and where there are some `id`, `synonyms` (separated by `|` or
     `;`) and `type`. Other columns are passed over, blank lines too. `scheme` is that of ids which state none
-    (`D008687` rather than `mesh:D008687`), `type` that of rows which state none.
+    (`D008687` rather than `mesh:D008687`), `type` that of rows which state none. With `rows` no more than so many are
+    looked at.
 
     Raises ConfigError, which names file and line of the first 20 problems.
     """
@@ -55,7 +59,7 @@ def read_vocabulary(path: Path, content: bytes, *, scheme: str = "", type: str =
         line = content.count(b"\n", 0, error.start) + 1
         reading.note(line, "this is not UTF-8 text", "save the file as UTF-8")
     else:
-        reading.read(clean_text(text))
+        reading.read(clean_text(text), rows)
     if reading.problems:
         raise ConfigError(reading.problems)
     return list(reading.terms.values())
@@ -83,13 +87,13 @@ class _Reading:
     def note(self, line: int, message: str, fix: str = "") -> None:
         self.problems.append(Problem(str(self.path), line, 1, message, fix))
 
-    def read(self, text: str) -> None:
+    def read(self, text: str, rows_at_most: int | None) -> None:
         rows = self._rows(text)
         line, header = next(rows, (1, []))
         places = self._places(line, header)
         if self.problems:
             return
-        for line, row in rows:
+        for line, row in islice(rows, rows_at_most):
             if len(row) != len(header):
                 message = f"{_count(len(row))} where the first line has {len(header)}"
                 self.note(line, message, "put cells that contain the separator in double quotes, leave none out")

@@ -15,6 +15,7 @@ _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)", 
 _ORCID = re.compile(r"(?:https?://(?:www\.)?orcid\.org/)?(\d{4}-?\d{4}-?\d{4}-?\d{3}[\dXx])/?")
 _ROR = re.compile(r"(?:https?://(?:www\.)?ror\.org/)?(0[a-z0-9]{6}\d{2})/?")
 _PMCID = re.compile(r"(?:PMC)?(\d{1,9})(?:\.\d+)?", re.IGNORECASE)
+_ISSN = re.compile(r"(?:issn:\s*)?(\d{4}-\d{3}[\dXx])", re.IGNORECASE)
 _PMID = re.compile(r"(?:PMID:?\s*)?(\d{1,9})", re.IGNORECASE)
 
 
@@ -45,8 +46,8 @@ def written_date(text: str) -> str | None:
 
 
 def identifier(scheme: str, stated: str | None) -> Identifier | None:
-    """doi, orcid, ror, pmid or pmcid without address or label; None when `stated` is no such thing."""
-    pattern = {"doi": _DOI, "orcid": _ORCID, "ror": _ROR, "pmid": _PMID, "pmcid": _PMCID}[scheme]
+    """doi, issn, orcid, ror, pmid or pmcid without address or label; None when `stated` is no such thing."""
+    pattern = {"doi": _DOI, "issn": _ISSN, "orcid": _ORCID, "ror": _ROR, "pmid": _PMID, "pmcid": _PMCID}[scheme]
     found = pattern.fullmatch("".join((stated or "").split()))
     if found is None:
         return None

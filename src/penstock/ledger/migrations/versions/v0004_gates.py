@@ -10,9 +10,10 @@ down_revision = "0003"
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 INDEXES = {
-    "jobs_unparsed": (["id"], "status = 'waiting' AND NOT pdf_ir_ready"),
+    "jobs_unparsed": (["status", "id"], "status = 'waiting' AND NOT pdf_ir_ready"),
     "jobs_parsed": (["pipeline", "updated_at"], "status = 'waiting' AND pdf_ir_ready"),
-    "jobs_overdue": (["waiting_until"], "status = 'waiting' AND waiting_until IS NOT NULL"),
+    "jobs_overdue": (["status", "waiting_until"], "status = 'waiting' AND waiting_until IS NOT NULL"),
+    "jobs_lost": (["status", "updated_at"], "status IN ('failed', 'dead')"),
 }
 
 

@@ -1,0 +1,41 @@
+"""What a worker shows of its work: a line for each document, and now and then one for a long one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from penstock.cli.progress import LINE_SECONDS
+from penstock.cli.screen import counted, document_name, say, stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from penstock.workers.pdf import Parse
+
+
+class Told:
+    """Called from a worker's threads."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._errors = console, stderr()
+        self._due: dict[str, float] = {}
+
+    def began(self, source_id: str) -> None:
+        self._due[source_id] = time.monotonic() + LINE_SECONDS
+
+    def page(self, source_id: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(source_id, now):
+            self._due[source_id] = now + LINE_SECONDS
+            say(self._errors, f"{document_name(source_id)}: page {done:,} of {total:,}", "dim")
+
+    def ended(self, parse: Parse) -> None:
+        self._due.pop(parse.source_id, None)
+        took = f"{document_name(parse.source_id)}  "
+        if parse.error is None:
+            say(self._console, f"{took}{counted(parse.pages, 'page')}, {parse.seconds:.1f} s")
+        elif parse.given_back:
+            say(self._console, f"{took}given back: {parse.error.message}", "yellow")
+        else:
+            say(self._console, f"{took}failed, {parse.error.reason}: {parse.error.message}", "red")

@@ -1,0 +1,164 @@
+"""`penstock worker`: parse PDFs that wait at a gate, and see who does."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli.request import missing_ledger
+from penstock.errors import Stopped
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from penstock.bootstrap import App
+    from penstock.ledger.workers import WorkerRow
+    from penstock.workers.host import Host
+    from penstock.workers.pdf import Tally
+
+app = typer.Typer(help="Work on documents that wait at a gate, in a process without Dagster.", no_args_is_help=True)
+
+PARTIAL = 3
+
+
+@app.command()
+def pdf(
+    engine: Annotated[
+        str | None,
+        typer.Option(help="cpu, mineru (a GPU here), mineru-http (a server) or auto; default: PENSTOCK_PDF_ENGINE."),
+    ] = None,
+    cpu: Annotated[
+        bool | None, typer.Option("--cpu/--no-cpu", help="Whether auto may take the CPU engine where no GPU is.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="The server of mineru-http; default: PENSTOCK_MINERU_URL.")] = "",
+    once: Annotated[bool, typer.Option("--once", help="End when nothing waits any more.")] = False,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Documents at once; default: the CPUs, of a GPU 1.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Documents a slot claims at a time.")] = 1,
+    memory_mb: Annotated[
+        int | None, typer.Option(min=128, help="Memory of a child process that parses, in MiB.", show_default=False)
+    ] = None,
+    page_seconds: Annotated[
+        float | None, typer.Option(min=1, help="A page may take so long.", show_default=False)
+    ] = None,
+    document_seconds: Annotated[
+        float | None, typer.Option(min=1, help="A document may take so long.", show_default=False)
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(help="MinerU's: flash, basic, standard or advanced.", show_default=False)
+    ] = None,
+    mineru_api: Annotated[
+        Path | None, typer.Option(help="The program mineru-api; default: the one on the PATH.", show_default=False)
+    ] = None,
+) -> None:
+    """Parse PDFs that wait for pdf_ir_ready, one after the other, each in a child process with limits.
+
+    Exit status: 0 all went well, 1 the engine can't work here, 3 some documents failed, 130 or 143 it was stopped.
+    """
+    from penstock.bootstrap import open_app
+    from penstock.cli.engines import Asked, host_of
+    from penstock.cli.screen import stdout
+
+    asked = Asked(engine, cpu, url, slots, memory_mb, page_seconds, document_seconds, tier, mineru_api)
+    with closing(open_app()) as penstock:
+        host = host_of(penstock.settings, asked)
+        raise typer.Exit(_work(stdout(), penstock, host, batch, once=once))
+
+
+def _work(console: Console, app: App, host: Host, batch: int, *, once: bool) -> int:
+    from penstock.cli.screen import complain, counted, say
+    from penstock.cli.watching import Told
+    from penstock.runner.interrupts import held_interrupts
+    from penstock.workers.pdf import PdfWorker
+    from penstock.workers.reach import check_reach
+
+    check_reach(app.ledger, shared_artifacts=bool(app.settings.artifacts_url))
+    worker = PdfWorker(
+        app.ledger,
+        app.artifacts,
+        host,
+        lease_seconds=app.settings.lease_seconds,
+        watcher=Told(console),
+        batch=batch,
+        once=once,
+    )
+    say(console, f"engine {host.name} {host.version}, {counted(host.slots, 'slot')}", "bold")
+    with held_interrupts() as stop:
+        try:
+            tally = worker.run(stop)
+        except Stopped as error:
+            complain(error)
+            _sum_up(console, worker.tally)
+            return 128 + (stop.received or signal.SIGINT)
+    _sum_up(console, tally)
+    return PARTIAL if tally.failures else 0
+
+
+def _sum_up(console: Console, tally: Tally) -> None:
+    from penstock.cli.screen import counted, say
+
+    told = [f"{counted(tally.documents, 'document')} parsed", f"{tally.failures:,} failed"]
+    told += [f"{tally.given_back:,} given back"] if tally.given_back else []
+    told += [f"{tally.taken_over:,} taken over by another worker"] if tally.taken_over else []
+    say(console, f"{', '.join(told)}; {counted(tally.pages, 'page')}", "yellow" if tally.failures else "green")
+
+
+@app.command()
+def status(
+    gone: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the workers: when each was last heard of, what it is on, how fast it is; and how many documents wait."""
+    from penstock.bootstrap import open_app
+    from penstock.cli.screen import print_json, say, stdout
+    from penstock.ledger.gate_read import GateReader
+
+    console = stdout()
+    with closing(open_app()) as penstock:
+        there = not missing_ledger(penstock.settings)
+        rows = penstock.ledger.workers.status(ended=gone) if there else []
+        queues = GateReader(penstock.ledger.database).queues(penstock.settings.tenant) if there else []
+    if as_json:
+        workers = [asdict(row) | {"pages_per_second": row.pages_per_second} for row in rows]
+        print_json({"workers": workers, "queues": queues})
+        return
+    _show_workers(console, rows)
+    if not rows:
+        say(console, "no worker is there: penstock worker pdf starts one")
+    for queue in queues:
+        say(console, f"{queue.pipeline}: {queue.waiting:,} wait for {queue.field}, {queue.ready:,} are ready for a run")
+    if not queues:
+        say(console, "no document waits")
+
+
+def _show_workers(console: Console, rows: list[WorkerRow]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from penstock.cli.screen import document_name, duration, text
+
+    if not rows:
+        return
+    right = [Column(name, justify="right") for name in ("documents", "failed", "pages/s")]
+    table = Table("worker", "engine", "heard of", Column("on", overflow="fold"), *right, box=SIMPLE_HEAD)
+    for row in rows:
+        machine, *_, pid, _started = row.owner.split("|")
+        heard = text(f"{duration(row.beat)} ago") if row.alive else Text("gone", "yellow")
+        on = [f"{document_name(name)}, for {duration(since)}" for name, since in row.on]
+        table.add_row(
+            text(f"{machine}, process {pid}"),
+            text(f"{row.engine}{f' × {row.slots}' if row.slots > 1 else ''}"),
+            heard,
+            Text("\n".join(on)),
+            f"{row.documents:,}",
+            f"{row.failures:,}",
+            f"{row.pages_per_second:.1f}",
+        )
+    console.print(table)

@@ -1,0 +1,208 @@
+"""What all sources that ask an HTTP service have in common: positions in a listing, and how an answer is judged."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from penstock.errors import BadInput, ServiceUnavailable, UsageError
+from penstock.ir import Origin, RawPayload
+from penstock.sources.api import Api, HttpService, Refused
+from penstock.sources.contract import checked
+from penstock.sources.identify import Identity
+from penstock.sources.jsontext import load_json
+from penstock.sources.records import split_json
+from penstock.sources.sniff import FAULTS
+
+if TYPE_CHECKING:
+    import httpx
+    from pydantic import SecretStr
+
+FIRST = ""
+"""The token of the first page."""
+
+T = TypeVar("T")
+
+
+class LimitedQuery(BaseModel):
+    """What every source of a service may be asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int | None = Field(default=None, ge=1)
+    """How many records at most; None: all."""
+
+
+Q = TypeVar("Q", bound=LimitedQuery)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """`records`: what the page lists. `next`: the next page's token, None behind the last."""
+
+    records: tuple[T, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a listing goes on: the page with this token (None: nowhere, it is whole), behind so many of its records;
+    `listed` counts those given so far, for the query's limit."""
+
+    token: str | None
+    skip: int = 0
+    listed: int = 0
+
+    def __str__(self) -> str:
+        return orjson.dumps([self.token, self.skip, self.listed]).decode()
+
+    @classmethod
+    def read(cls, cursor: str | None, source: str) -> Position:
+        """Raises UsageError for what is no cursor of a listing; None is a listing's beginning."""
+        if not cursor:
+            return cls(FIRST)
+        try:
+            token, skip, listed = orjson.loads(cursor)
+            return cls(None if token is None else str(token), int(skip), int(listed))
+        except (ValueError, TypeError):
+            raise UsageError(f"source {source}: {cursor[:80]!r} is no cursor of its listings") from None
+
+
+def paged(ask: Callable[[str], Page[T]], at: Position, limit: int | None) -> Iterator[tuple[T, Position, bool]]:
+    """Each record behind `at`, with the position behind it, and whether it is the last of its page.
+
+    `ask` gives the page of a token. One that the service takes no more (Refused) begins the listing again, once.
+    """
+    begun_again = False
+    while at.token is not None and not (limit and at.listed >= limit):
+        try:
+            page = ask(at.token)
+        except Refused:
+            if at.token == FIRST or begun_again:
+                raise
+            at, begun_again = Position(FIRST), True
+            continue
+        listed = at.listed
+        for number, record in enumerate(page.records[at.skip :], at.skip + 1):
+            listed += 1
+            last = number == len(page.records)
+            yield record, Position(page.next, 0, listed) if last else Position(at.token, number, listed), last
+            if listed == limit:
+                return
+        at = Position(page.next, 0, listed)
+
+
+class ServiceSource(ABC, Generic[Q]):
+    """A source whose records an HTTP service has, a payload each: its bytes as they were sent.
+
+    `origin.key` is the record's identifier at the service, `origin.uri` its own URL there.
+    """
+
+    name: str
+    Query: type[BaseModel]
+    needs: ClassVar[tuple[str, ...]] = ("http", "url", "key")
+    policy: ClassVar[str] = "polite-api"
+    """The resilience policy of its requests, unless the topology says otherwise."""
+    per_second: ClassVar[float | None] = None
+    """Requests a second that the service allows, where that is less than the policy does."""
+    per_second_with_key: ClassVar[float | None] = None
+    """The same for who gives a key."""
+    resumable: ClassVar[bool] = True
+    """A request whose listing was stopped is gone on with when it is made again."""
+    watermark: str | None = None
+    """The query's field that asks for what changed since a date; None: every listing is a complete one."""
+    example: ClassVar[Mapping[str, object]]
+    """A request that always has records, for a probe."""
+
+    SERVICE: ClassVar[str]
+    """What its settings begin with: PENSTOCK_<SERVICE>_URL, PENSTOCK_<SERVICE>_<CREDENTIAL>."""
+    URL: ClassVar[str]
+    KEY: ClassVar[str] = ""
+    """What the service's key is for; empty: it has none."""
+    CREDENTIAL: ClassVar[str] = "KEY"
+    KEYLESS: ClassVar[bool] = True
+    """Whether it answers at all without a key."""
+    SENT_AS: ClassVar[str] = "api_key"
+    """The parameter that holds the key, or api.BEARER."""
+
+    def __init__(
+        self, *, http: HttpService, url: str = "", key: SecretStr | None = None, max_bytes: int = 64 << 20
+    ) -> None:
+        """`url`: the service's base URL, when it is not `URL`. A record of more than `max_bytes` is "too-large"."""
+        settings = (f"PENSTOCK_{self.SERVICE}_URL", f"PENSTOCK_{self.SERVICE}_{self.CREDENTIAL}" if self.KEY else "")
+        self.api = Api(self.name, url or self.URL, key, http, settings, self.SENT_AS)
+        self._max_bytes = max_bytes
+
+    def list(self, query: Mapping[str, object], cursor: str | None = None) -> Iterator[RawPayload]:
+        """The records asked for, after `cursor`. Raises UsageError for a query or cursor that can't be taken.
+
+        What is listed raises Refused where the service doesn't take the query, TransientErrors where it is away, and
+        BadInput (schema) where its answers are no longer what they were.
+        """
+        asked: Any = checked(self.Query, query, self.name)
+        return self._listed(asked, Position.read(cursor, self.name))
+
+    @abstractmethod
+    def _listed(self, asked: Q, at: Position) -> Iterator[RawPayload]: ...
+
+    def _urls(self, content: bytes) -> tuple[str, ...]:
+        """Where the full text of a good record may be had, best first."""
+        return ()
+
+    def _one(self, answer: httpx.Response) -> bytes:
+        """The record that an answer is, good or bad. Raises ServiceUnavailable for what is none at all."""
+        pieces = list(split_json([answer.content], len(answer.content)))
+        if len(pieces) != 1 or pieces[0].fault:
+            raise self._no_answer(answer, "it is not one whole record")
+        content = pieces[0].content
+        with suppress(BadInput):
+            record = load_json(content)
+            if isinstance(record, dict) and record.get("error"):
+                raise self._no_answer(answer, self.api.reason_in(content))
+        return content
+
+    def _payload(
+        self,
+        identity: Identity,
+        content: bytes,
+        key: str,
+        uri: str,
+        *,
+        version: str = "",
+        after: Position | None = None,
+        last: bool = False,
+    ) -> RawPayload:
+        """`after`: the listing's position behind it; None where none is listed."""
+        if len(content) > self._max_bytes:
+            identity = Identity("too-large", identity.source_id, f"more than {self._max_bytes:,} bytes")
+            content = b""
+        return RawPayload(
+            source=self.name,
+            source_id=key,
+            kind=identity.kind,
+            media_type="application/json",
+            origin=Origin(uri=uri, key=key, version=version, fetched_at=int(time.time() * 1000)),
+            content=content,
+            urls=() if identity.kind in FAULTS else self._urls(content),
+            cursor="" if after is None else str(after),
+            note=identity.note,
+            page_end=last,
+        )
+
+    def _no_answer(self, answer: httpx.Response, why: str) -> ServiceUnavailable:
+        kind = answer.headers.get("content-type", "no type").partition(";")[0]
+        return ServiceUnavailable(f"source {self.name}: an answer that is no good ({kind}): {why}", reason="bad-answer")
+
+    def _strange(self, why: str) -> BadInput:
+        return BadInput(
+            f"source {self.name}: {why}; the service has changed",
+            reason="schema",
+            next_step=f"check PENSTOCK_{self.SERVICE}_URL, or upgrade Penstock",
+        )

@@ -1,0 +1,217 @@
+"""What blocks are: title, headings, captions, items of lists, tables, paragraphs; which go on from the one before."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from penstock.ir.documents import BlockKind
+from penstock.workers.engines.cpu_layout.blocks import WORD, Block, ends_sentence
+from penstock.workers.engines.cpu_layout.lines import MARKER
+from penstock.workers.engines.cpu_layout.words import compounds
+from penstock.workers.parsed import Box, Element
+
+_CAPTION = re.compile(
+    r"(?:supplementary |extended data )?"
+    r"(?:fig(?:ure|\.)?|table|tab\.|scheme|algorithm|listing|box|chart|plate|abb(?:ildung|\.)|tabelle|tableau) ?"
+    r"(?:[A-Z]?\d{1,3}(?:\.\d{1,2})?|[IVX]{1,5})(?:[A-Za-z])?(?:[.:|]| ?[–—-] |$)",
+    re.I,
+)
+_TABLE = re.compile(r"tab(?:le|elle|leau|\.)? ?[A-Z]?(?:\d|[IVX]+\b)", re.I)
+_NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,4})\.?\s")
+_BIGGER = 1.08
+"""Times the body's size: a heading by its size alone."""
+_NOT_SMALLER = 0.92
+_LONGEST_HEADING = 200
+_MOST_LINES = 4
+_DEEPEST_LEVEL = 6
+_TITLE_SIZE = 1.15
+_TITLE_ABOVE = 0.65
+"""Of the first page's height: where a title starts."""
+_LONGEST_TITLE = 400
+_FRONT = re.compile(
+    r"abstract|summary|key ?words|introduction|background|objectives?|r[ée]sum[ée]|zusammenfassung", re.I
+)
+"""What may be a heading between the title and the text: names and addresses are large or bold there, too."""
+_LABELS = re.compile(r"(?:original |research |review )?(?:article|paper|report|review)|.*\bopen access", re.I)
+_LEAST_ROWS = 3
+_LONG_PARAGRAPH = 200
+"""Characters: names and addresses have fewer."""
+
+
+class Placed(NamedTuple):
+    """A block on its page. `column`: which of the page's columns it is in. `box`: in fractions. `aside`: it is turned
+    otherwise than most of the page's text."""
+
+    block: Block
+    page: int
+    column: int
+    box: Box
+    aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    placed: Placed
+    text: str
+    kind: BlockKind = "paragraph"
+    caption: str = ""
+
+
+def elements(placed: Sequence[Placed]) -> tuple[list[Element], str]:
+    """The elements in reading order, and the title's text, "" where none looks like one."""
+    own = compounds(line.text for part in placed for line in part.block.lines)
+    drafts = [_Draft(part, text) for part in placed if (text := part.block.text(own))]
+    body = _body_size(part.block for part in placed)
+    first = min((part.page for part in placed), default=0)
+    title = _title([draft for draft in drafts if draft.placed.page == first], body)
+    front = _front(drafts, title)
+    drafts = [
+        replace(draft, kind="title" if draft in title else _kind(drafts, place, body, in_front=place in front))
+        for place, draft in enumerate(drafts)
+    ]
+    drafts = _with_captions(drafts)
+    levels = _levels(drafts)
+    going_on = [False, *(_goes_on(last, draft) for last, draft in pairwise(drafts))]
+    found = [_element(draft, levels, continues) for draft, continues in zip(drafts, going_on, strict=False)]
+    return found, " ".join(draft.text for draft in title)
+
+
+def _body_size(blocks: Iterable[Block]) -> float:
+    """The size of most characters, in half points."""
+    sizes: Counter[float] = Counter()
+    for block in blocks:
+        for line in block.lines:
+            sizes[_rounded(line.size)] += len(line.text)
+    return max(sizes, key=lambda size: (sizes[size], size), default=0.0)
+
+
+def _rounded(size: float) -> float:
+    return round(2 * size) / 2
+
+
+def _title(drafts: list[_Draft], body: float) -> list[_Draft]:
+    """Of the first page's drafts those of the largest font, one below the other."""
+    likely = [
+        draft
+        for draft in drafts
+        if not draft.placed.aside
+        and draft.placed.block.size >= _TITLE_SIZE * body
+        and draft.placed.box[1] < _TITLE_ABOVE
+        and len(draft.text) <= _LONGEST_TITLE
+        and len(draft.text.split()) > 1
+        and WORD.search(draft.text)
+        and not _LABELS.fullmatch(draft.text)
+    ]
+    largest = max((draft.placed.block.size for draft in likely), default=0.0)
+    title: list[_Draft] = []
+    for draft in drafts:
+        if draft in likely and draft.placed.block.size >= _NOT_SMALLER * largest:
+            title.append(draft)
+        elif title:
+            break
+    return title
+
+
+def _front(drafts: list[_Draft], title: list[_Draft]) -> range:
+    """The places between the title and the first long paragraph: of authors and where they are."""
+    start = drafts.index(title[-1]) + 1 if title else 0
+    end = next((place for place in range(start, len(drafts)) if len(drafts[place].text) >= _LONG_PARAGRAPH), start)
+    return range(start, end) if title else range(0)
+
+
+def _kind(drafts: list[_Draft], place: int, body: float, *, in_front: bool) -> BlockKind:
+    draft = drafts[place]
+    if draft.placed.block.tabular:
+        return "table" if _is_table(drafts, place) else "paragraph"
+    if _CAPTION.match(draft.text):
+        return "caption"
+    if _is_heading(draft, body) and not (in_front and not _FRONT.match(draft.text) and not _NUMBERED.match(draft.text)):
+        return "heading"
+    return "list_item" if MARKER.match(draft.text) else "paragraph"
+
+
+def _is_table(drafts: list[_Draft], place: int) -> bool:
+    """Only where nothing speaks against it: a caption says so, and all rows have as many cells."""
+    lines = drafts[place].placed.block.lines
+    beside = drafts[max(place - 1, 0) : place] + drafts[place + 1 : place + 2]
+    said = any(_TABLE.match(draft.text) for draft in beside)
+    return said and len(lines) >= _LEAST_ROWS and len({len(line.cells) for line in lines}) == 1
+
+
+def _with_captions(drafts: list[_Draft]) -> list[_Draft]:
+    """Tables with the caption above or else below them, which is no part of its own then."""
+    done: list[_Draft] = []
+    for draft in drafts:
+        last = done[-1] if done else draft
+        if draft.kind == "table" and _is_of_table(last):
+            done[-1] = replace(draft, caption=last.text)
+        elif last.kind == "table" and not last.caption and _is_of_table(draft):
+            done[-1] = replace(last, caption=draft.text)
+        else:
+            done.append(draft)
+    return done
+
+
+def _is_of_table(draft: _Draft) -> bool:
+    return draft.kind == "caption" and bool(_TABLE.match(draft.text))
+
+
+def _is_heading(draft: _Draft, body: float) -> bool:
+    block, text = draft.placed.block, draft.text
+    if draft.placed.aside or len(text) > _LONGEST_HEADING or len(block.lines) > _MOST_LINES or not WORD.search(text):
+        return False
+    if not _NUMBERED.match(text) and (text[-1] == "." or MARKER.match(text)):
+        return False
+    if text[-1] in ",;":
+        return False
+    if block.size >= _BIGGER * body:
+        return True
+    return block.size >= _NOT_SMALLER * body and (block.bold or text.isupper())
+
+
+def _levels(drafts: list[_Draft]) -> dict[tuple[float, bool], int]:
+    """Of each style that headings have, the largest first."""
+    styles = sorted({_style(draft) for draft in drafts if draft.kind == "heading"}, reverse=True)
+    return {style: min(level, _DEEPEST_LEVEL) for level, style in enumerate(styles, 1)}
+
+
+def _style(draft: _Draft) -> tuple[float, bool]:
+    return _rounded(draft.placed.block.size), draft.placed.block.bold
+
+
+def _goes_on(last: _Draft, draft: _Draft) -> bool:
+    a, b = last.placed, draft.placed
+    if (a.page, a.column) == (b.page, b.column) or last.kind not in ("paragraph", "list_item"):
+        return False
+    if draft.kind != "paragraph" or a.block.tabular or b.block.tabular or ends_sentence(last.text):
+        return False
+    alike = abs(a.block.size - b.block.size) <= (1 - _NOT_SMALLER) * a.block.size
+    return alike and (draft.text[0].islower() or (_is_filled(a.block) and len(draft.text) >= _LONG_PARAGRAPH))
+
+
+def _is_filled(block: Block) -> bool:
+    """Whether its last line is full, as one is that goes on elsewhere."""
+    return len(block.lines) > 1 and block.box[2] - block.lines[-1].box[2] < block.size
+
+
+def _element(draft: _Draft, levels: dict[tuple[float, bool], int], continues: bool) -> Element:
+    block = draft.placed.block
+    level = 0
+    if draft.kind == "heading":
+        number = _NUMBERED.match(draft.text)
+        level = number[1].count(".") + 1 if number else levels[_style(draft)]
+    return Element(
+        kind=draft.kind,
+        text=draft.text,
+        page=draft.placed.page,
+        box=draft.placed.box,
+        level=level,
+        continues=continues,
+        caption=draft.caption,
+        rows=tuple(line.cells for line in block.lines) if draft.kind == "table" else (),
+    )

@@ -1,0 +1,70 @@
+"""Characters and words: ligatures, hyphens at line ends, what runs from right to left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_LIGATURES = str.maketrans(
+    {
+        "\ufb00": "ff",
+        "\ufb01": "fi",
+        "\ufb02": "fl",
+        "\ufb03": "ffi",
+        "\ufb04": "ffl",
+        "\ufb05": "st",
+        "\ufb06": "st",
+        "\x02": "-",
+        "\ufffe": "-",
+        "\u00a0": " ",
+        "\uf0a7": "▪",
+        "\uf0b7": "•",
+        "\uf0d8": "•",
+        "\uf0fc": "✓",
+    }
+)
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]|\u00ad(?!$)")
+_HEAD = re.compile(r"([^\W_]+)[-\u00ad\u2010]$")
+_TAIL = re.compile(r"[^\W_]+")
+_COMPOUND = re.compile(r"(?=\b([^\W\d_]+[-\u2010][^\W\d_]+)\b)")
+_LONGEST_WORD = 60
+_SUSPENDED = {"and", "or", "to", "und", "oder", "bis", "et", "ou", "y", "e", "o"}
+"""A hyphen before one of these stands for a word that follows later (pre- and postnatal)."""
+_UNPARTED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+"""Chinese and Japanese: written without blanks."""
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def clean(text: str) -> str:
+    """Without ligatures, control characters and runs of blanks; a soft hyphen only at the end."""
+    if not text.isascii() or not text.isprintable():
+        text = _CONTROL.sub("", text.translate(_LIGATURES))
+    return " ".join(text.split())
+
+
+def right_to_left(text: str) -> bool:
+    """Whether more than half of its letters are Hebrew, Arabic and the like."""
+    return not text.isascii() and 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(map(str.isalpha, text))
+
+
+def compounds(texts: Iterable[str]) -> frozenset[str]:
+    """Pairs of words with a hyphen between them in the midst of a line, in small letters: the hyphen is their own."""
+    return frozenset(
+        found.lower().replace("\u2010", "-")
+        for text in texts
+        if "-" in text or "\u2010" in text
+        for found in _COMPOUND.findall(text)
+    )
+
+
+def seam(first: str, second: str, own: frozenset[str]) -> tuple[int, str]:
+    """How two lines become one: how many characters of the first are left out, and what comes between them.
+
+    A word parted by a hyphen is whole again, unless the hyphen is its own.
+    """
+    head, tail = _HEAD.search(first, len(first) - _LONGEST_WORD), _TAIL.match(second)
+    if head is None or tail is None or tail[0] in _SUSPENDED:
+        return 0, "" if _UNPARTED.match(first[-1:]) and _UNPARTED.match(second) else " "
+    halves = head[1], tail[0]
+    broken = all(map(str.isalpha, halves)) and tail[0].islower() and "-".join(halves).lower() not in own
+    return (1 if broken or first.endswith("\u00ad") else 0), ""

@@ -1,0 +1,69 @@
+"""How documents at gates stand, as people are told it."""
+
+from __future__ import annotations
+
+from gate_scene import FIELD, GATE, at_gate, claim, give
+from ledger_scene import Scene
+from penstock.ledger.gate_read import AtGate, GateReader, Queue
+from penstock.ledger.schema import jobs
+
+
+def reader(scene: Scene) -> GateReader:
+    return GateReader(scene.ledger.database)
+
+
+def standing(scene: Scene, job: int) -> AtGate:
+    return reader(scene).standing([job])[job]
+
+
+def test_a_document_waits_is_worked_on_and_is_ready(scene: Scene) -> None:
+    at_gate(scene, 2)
+    since = scene.rows(jobs)[0].waiting_since
+    assert standing(scene, 1) == AtGate(FIELD, since, ready=False, worked_on=None, lost=0)
+    [(waiter, key)] = claim(scene.ledger, scene.runner)
+    now = standing(scene, 1)
+    assert now.worked_on is not None
+    assert since <= now.worked_on <= reader(scene).now()
+    scene.work.release(key, [waiter.claim], lost=True)
+    assert standing(scene, 1) == AtGate(FIELD, since, ready=False, worked_on=None, lost=1)
+    give(scene.ledger, scene.runner)
+    assert standing(scene, 2) == AtGate(FIELD, scene.rows(jobs)[1].waiting_since, ready=True, worked_on=None, lost=0)
+
+
+def test_what_waits_nowhere_has_no_standing(scene: Scene) -> None:
+    scene.documents(1)
+    assert reader(scene).standing([1]) == {}
+    assert reader(scene).standing([]) == {}
+
+
+def test_queues_count_each_pipeline_of_one_tenant(scene: Scene) -> None:
+    assert reader(scene).queues("default") == []
+    at_gate(scene, 3)
+    give(scene.ledger, scene.runner)
+    assert reader(scene).queues("default") == [Queue("p", FIELD, waiting=2, ready=1)]
+    assert reader(scene).queues("default", "p") == [Queue("p", FIELD, waiting=2, ready=1)]
+    assert reader(scene).queues("default", "q") == []
+    assert reader(scene).queues("other") == []
+
+
+def test_whether_any_is_ready_or_waits_is_asked_for_one_tenant_and_pipeline(scene: Scene) -> None:
+    found = reader(scene)
+    at_gate(scene, 1)
+    assert (found.any_waiting("default", "p"), found.any_ready(FIELD, "default", "p")) == (True, False)
+    assert (found.any_waiting("other", "p"), found.any_waiting("default", "q")) == (False, False)
+    give(scene.ledger, scene.runner)
+    assert found.any_ready(FIELD, "default", "p")
+    assert not found.any_ready(FIELD, "other", "p")
+    scene.ledger.resumes.take(FIELD, "p", "default", 10)
+    assert (found.any_waiting("default", "p"), found.any_ready(FIELD, "default", "p")) == (False, False)
+
+
+def test_what_was_given_up_is_counted_from_a_moment_on(scene: Scene) -> None:
+    before = reader(scene).now()
+    batch = scene.documents(2)
+    scene.ledger.gates.sort(batch, GATE, ["ingest"], FIELD, True, timeout_seconds=0)
+    assert reader(scene).lost_since(before, "default", "p") == 0
+    assert scene.ledger.gates.expire() == 2
+    assert reader(scene).lost_since(before, "default", "p") == 2
+    assert reader(scene).lost_since(before, "other", "p") == 0
+    assert reader(scene).lost_since(reader(scene).now() + 1, "default", "p") == 0

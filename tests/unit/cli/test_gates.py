@@ -1,0 +1,207 @@
+"""A pipeline with a gate, from the command line: what waits, who works on it, and going on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from command import Penstock
+
+GOOD = ("warfarin-apixaban-switch.pdf", "ketoacidosis-fourteen-cases.pdf")
+SCAN, PAGE = "referral-letter-scan.pdf", "apixaban-dialysis-dosing.pdf"
+NEXT = "next: penstock worker pdf; then penstock run pdf-two-phase --resume (--follow: stays until nothing waits)\n"
+NOBODY = "2 documents of pdf-two-phase wait for pdf_ir_ready: no worker is there, start one with: penstock worker pdf\n"
+
+
+@pytest.fixture
+def papers(root: Path, tmp_path: Path) -> Path:
+    """Two PDFs."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name in GOOD:
+        shutil.copy(root / "examples-pdf" / name, folder)
+    return folder
+
+
+@pytest.fixture
+def waiting(penstock: Penstock, papers: Path) -> Penstock:
+    assert penstock("run", "pdf-two-phase", "papers").status == 0
+    return penstock
+
+
+@pytest.fixture
+def work(penstock: Penstock) -> Penstock:
+    """`penstock worker pdf --once` with the CPU engine."""
+    return lambda *more: penstock("worker", "pdf", "--engine", "cpu", "--slots", "1", "--once", *more)
+
+
+def add(root: Path, papers: Path, name: str) -> None:
+    shutil.copy(root / "examples-pdf" / name, papers)
+
+
+def test_a_run_stops_at_the_gate_and_says_how_many_wait_for_what_and_what_to_start(
+    penstock: Penstock, papers: Path
+) -> None:
+    said = penstock("run", "pdf-two-phase", "papers")
+    assert said.status == 0
+    assert "2 documents wait for pdf_ir_ready" in said.out
+    assert said.out.endswith(f"complete: 2 documents: 2 waiting\n{NEXT}")
+    again = penstock("run", "pdf-two-phase", "papers")
+    assert (again.status, again.out.endswith(f"2 documents: 2 waiting\n{NEXT}")) == (0, True)
+
+
+def test_with_nothing_ready_resume_is_one_line_that_says_how_many_wait(waiting: Penstock) -> None:
+    said = waiting("run", "pdf-two-phase", "--resume")
+    assert (said.status, said.out, said.err) == (0, NOBODY, "")
+    found = waiting("run", "pdf-two-phase", "--resume", "--json").json
+    assert found["runs"] == []
+    assert found["queues"] == {"pdf_ir_ready": {"waiting": 2, "ready": 0}}
+
+
+def test_with_nothing_at_the_gate_it_says_so(penstock: Penstock) -> None:
+    for option in ("--resume", "--follow"):
+        said = penstock("run", "pdf-two-phase", option)
+        assert (said.status, said.out) == (0, "no document of pdf-two-phase waits\n")
+
+
+def test_what_a_worker_is_through_with_goes_on(waiting: Penstock, work: Penstock) -> None:
+    parsed = work()
+    assert parsed.status == 0
+    assert "papers/ketoacidosis-fourteen-cases.pdf  2 pages, " in parsed.out
+    assert parsed.out.endswith("2 documents parsed, 0 failed; 3 pages\n")
+    assert waiting("run", "pdf-two-phase", "papers").out.count("complete: 2 documents: 2 done") == 1, "it takes them on"
+    assert waiting("run", "pdf-two-phase", "--resume").out == "no document of pdf-two-phase waits\n"
+
+
+def test_resume_takes_what_is_ready_and_never_waits_for_the_others(
+    waiting: Penstock, work: Penstock, root: Path, papers: Path
+) -> None:
+    work()
+    add(root, papers, "liraglutide-regain.pdf")
+    listed = waiting("run", "pdf-two-phase", "papers/liraglutide-regain.pdf")
+    assert "1 waiting" in listed.out
+    assert "then penstock run pdf-two-phase --resume" in listed.out
+    said = waiting("run", "pdf-two-phase", "--resume")
+    assert said.status == 0
+    assert "complete: 2 documents: 2 done\n" in said.out
+    assert said.out.endswith("1 document of pdf-two-phase waits for pdf_ir_ready: no worker is there, "
+                             "start one with: penstock worker pdf\n")  # fmt: skip
+
+
+def test_ready_ones_are_told_apart_from_those_that_wait(waiting: Penstock, work: Penstock) -> None:
+    jobs = waiting("jobs", "--waiting", "--json").json["jobs"]
+    assert [(job["at_gate"]["field"], job["at_gate"]["ready"]) for job in jobs] == [("pdf_ir_ready", False)] * 2
+    shown = waiting("jobs", "--waiting").out
+    assert shown.count("nobody is at it") == 2
+    work()
+    assert waiting("jobs", "--status", "waiting").out.count("ready: a run") == 2
+    assert "2 are ready for a run" in waiting("worker", "status").out
+    waiting("run", "pdf-two-phase", "--resume")
+    assert waiting("jobs", "--waiting").out == "none\n"
+    assert waiting("jobs", "--json").json["jobs"][0]["at_gate"] is None
+
+
+def test_follow_goes_on_with_what_is_ready_and_ends_when_nothing_waits(
+    waiting: Penstock, work: Penstock, papers: Path
+) -> None:
+    work()
+    said = waiting("run", "pdf-two-phase", "papers", "--follow", "--json")
+    assert said.status == 0
+    assert [run["outcome"] for run in said.json["runs"]] == ["complete"]
+    assert said.json["queues"] == {}
+
+
+def test_documents_that_fail_in_the_worker_are_dead_and_wait_no_more(
+    penstock: Penstock, work: Penstock, root: Path, papers: Path
+) -> None:
+    add(root, papers, SCAN)
+    penstock("run", "pdf-two-phase", "papers")
+    parsed = work()
+    assert parsed.status == 3
+    assert f"papers/{SCAN}  failed, no-text-layer: no text layer" in parsed.out
+    assert parsed.out.endswith("2 documents parsed, 1 failed; 3 pages\n")
+    assert penstock("run", "pdf-two-phase", "--follow").status == 0, "it failed before that"
+    (dead,) = penstock("jobs", "--status", "dead", "--json").json["jobs"]
+    assert (dead["current_stage"], dead["reason"]) == ("pdf_gate", "no-text-layer")
+    again = penstock("retry", "--reason", "no-text-layer")
+    assert again.status == 0
+    assert again.out.endswith(f"1 document: 1 waiting\n{NEXT}")
+
+
+def test_a_wait_that_the_gate_ends_counts_as_a_failure(
+    penstock: Penstock, papers: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shutil.copytree(root / "config/orchestration", tmp_path / "config")
+    path = config / "pipelines/pdf-two-phase.yaml"
+    path.write_text(path.read_text().replace("type: Gate\n", "type: Gate\n    timeout: 1\n"))
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
+    said = penstock("run", "pdf-two-phase", "papers", "--follow", "--json")
+    assert said.status == 3
+    assert said.json["queues"] == {}
+    reasons = {job["reason"] for job in penstock("jobs", "--status", "failed", "--json").json["jobs"]}
+    assert reasons == {"gate-timeout"}
+
+
+MISTAKES = (
+    (("run", "auto", "--resume"), "pipeline 'auto' has no gate: nothing of it waits (penstock run auto PATH…)"),
+    (("run", "auto", "--follow"), "pipeline 'auto' has no gate"),
+    (("run", "pdf-two-phase", "papers", "--resume"), "nothing is listed here: leave out all that is about a listing"),
+    (("run", "pdf-two-phase", "--resume", "--full"), "nothing is listed here"),
+    (("run", "pdf-two-phase", "--follow", "--retire"), "nothing is listed here"),
+    (("run", "pdf-two-phase", "--resume", "--batch", "1"), "nothing is listed here"),
+    (("worker", "pdf", "--engine", "cup"), "no engine is called 'cup' (did you mean 'cpu'?)"),
+    (("worker", "pdf", "--engine", "cpu", "--url", "http://x"), "--url is for mineru-http, not for the engine cpu"),
+    (("worker", "pdf", "--engine", "cpu", "--tier", "basic"), "--tier is for mineru and mineru-http"),
+    (("worker", "pdf", "--engine", "mineru-http"), "which MinerU server? (--url http://HOST:PORT, or set PENSTOCK_"),
+    (("worker", "pdf", "--engine", "mineru", "--slots", "2"), "a GPU takes one document at a time"),
+)
+
+
+def test_a_mistake_is_one_line_with_its_fix(penstock: Penstock, papers: Path) -> None:
+    for arguments, message in MISTAKES:
+        said = penstock(*arguments)
+        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1), arguments
+        assert said.err.startswith(message), arguments
+
+
+def test_without_a_gpu_auto_takes_the_cpu_where_that_is_allowed(
+    waiting: Penstock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
+    refused = waiting("worker", "pdf", "--no-cpu", "--once")
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert refused.err.startswith("no usable GPU: nvidia-smi is not there")
+    assert refused.err.endswith("the CPU engine is not allowed (mend that, or leave out --no-cpu)\n")
+    monkeypatch.setenv("PENSTOCK_PDF_CPU", "false")
+    assert waiting("worker", "pdf", "--once").status == 1
+    assert "2 documents parsed" in waiting("worker", "pdf", "--cpu", "--slots", "1", "--once").out
+
+
+def test_an_engine_that_cant_work_is_one_line_and_the_documents_wait(waiting: Penstock) -> None:
+    url = "http://127.0.0.1:9"
+    said = waiting("worker", "pdf", "--engine", "mineru-http", "--url", url, "--once")
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert said.err.startswith(f"MinerU at {url} doesn't answer")
+    assert waiting("worker", "status", "--json").json["queues"][0]["waiting"] == 2
+
+
+def test_who_works_is_shown_with_how_fast(waiting: Penstock, work: Penstock) -> None:
+    none = waiting("worker", "status").out
+    assert none.startswith("no worker is there: penstock worker pdf starts one\n")
+    assert "pdf-two-phase: 2 wait for pdf_ir_ready, 0 are ready for a run" in none
+    work()
+    (row,) = waiting("worker", "status", "--all", "--json").json["workers"]
+    assert (row["engine"], row["documents"], row["failures"], row["pages"]) == ("cpu 1", 2, 0, 3)
+    assert row["pages_per_second"] > 0
+    assert "gone" in waiting("worker", "status", "--all").out
+
+
+def test_where_there_is_no_ledger_the_status_makes_none(penstock: Penstock, tmp_path: Path) -> None:
+    said = penstock("worker", "status")
+    assert (said.status, said.out) == (
+        0,
+        "no worker is there: penstock worker pdf starts one\nno document waits\n",
+    )
+    assert not list(tmp_path.iterdir())
