@@ -45,11 +45,14 @@ check: $(DEV) ## lint, formatting, types, and which package may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## measure the ledger and the search against bare loops
+bench: $(DEV) ## measure ledger, search, PDF worker and sensor against bare loops
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.search 10000 --natural
 	$(BIN)/python -m benchmarks.dictionary
+	$(BIN)/python -m benchmarks.pdf_engine examples-pdf
+	$(BIN)/python -m benchmarks.pdf_worker examples-pdf
+	$(BIN)/python -m benchmarks.sensor
 
 generated: $(BASE) ## write anew what is made from other files: the schema, the templates of init
 	$(BIN)/penstock pipelines schema > config/orchestration/pipeline.schema.json

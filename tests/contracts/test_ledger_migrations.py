@@ -55,7 +55,7 @@ def test_the_migrated_tables_are_those_of_the_metadata(database: Database) -> No
 
 
 def test_the_migrated_objects_are_made_by_the_very_same_sql(database: Database, empty: Database) -> None:
-    """What Alembic does not compare: partial indexes, WITHOUT ROWID, orders of keys; a column that was added is last."""
+    """What Alembic does not compare: partial indexes, WITHOUT ROWID, orders of keys; added columns stand last."""
     metadata.create_all(empty.engine)
     queries = [SQLITE_OBJECTS] if database.sqlite else [POSTGRESQL_COLUMNS, POSTGRESQL_INDEXES]
 
