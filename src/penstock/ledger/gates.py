@@ -12,8 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, upd
 from penstock.errors import GateTimeout
 from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import batch_jobs, documents, jobs, outbox, stage_states
-from penstock.ledger.turns import PASSING
+from penstock.ledger.schema import PASSING, batch_jobs, documents, jobs, outbox, stage_states
 
 OVERDUE = text("jobs.status = 'waiting' AND jobs.waiting_until IS NOT NULL")
 LOST = text("jobs.status IN ('failed', 'dead')")

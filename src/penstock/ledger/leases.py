@@ -20,6 +20,7 @@ from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.outbox import age_out
 from penstock.ledger.schema import (
+    PASSING,
     RUNNING,
     batches,
     dead_letters,
@@ -179,7 +180,9 @@ def bury(
         "next_step": error.next_step,
     }
     connection.execute(update(stage_states).where(at).values(status="dead", finished_at=now, **fields))
-    connection.execute(update(jobs).where(jobs.c.id == job).values(status="dead", current_stage=stage, updated_at=now))
+    connection.execute(
+        update(jobs).where(jobs.c.id == job).values(**PASSING, status="dead", current_stage=stage, updated_at=now)
+    )
     connection.execute(
         dead_letters.insert().values(job_id=job, stage=stage, round=round_, created_at=now, input=input, **fields)
     )

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Select, and_, func, select, update
 from penstock.ledger.batches import Batch, left_behind, new_batch
 from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import batch_jobs, batches, documents, jobs
-from penstock.ledger.turns import PASSING
+from penstock.ledger.schema import PASSING, batch_jobs, batches, documents, jobs
 from penstock.ledger.waiting import ready
 
 _AT_ONCE = 512

@@ -182,6 +182,9 @@ jobs = Table(
 cancelled, superseded, retiring (its stores have yet to let go of it), retired. A waiting one whose ledger field is set
 has been ready since `updated_at`, and waits for a run."""
 
+PASSING = {"waiting_for": None, "waiting_since": None, "waiting_until": None}
+"""What a job says of a gate that it no longer waits at."""
+
 batch_jobs = Table(
     "batch_jobs",
     metadata,

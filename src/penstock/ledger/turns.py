@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from penstock.errors import PenstockError
 from penstock.ledger.leases import claim_limit
 
 OPEN = ("pending", "waiting", "done")
 """Jobs that a stage may be done for; done ones when a sink's store was replaced."""
-
-PASSING: dict[str, Any] = {"waiting_for": None, "waiting_since": None, "waiting_until": None}
-"""What a job says of a gate that it no longer waits at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from penstock.ledger.database import Database, clock
 from penstock.ledger.events import COUNTED, record
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import (
+    PASSING,
     RUNNING,
     artifacts,
     batch_jobs,
@@ -21,7 +22,7 @@ from penstock.ledger.schema import (
     outbox,
     stage_states,
 )
-from penstock.ledger.turns import OPEN, PASSING, Claim, Committed, Done, Failed, StageKey, Stored, next_group
+from penstock.ledger.turns import OPEN, Claim, Committed, Done, Failed, StageKey, Stored, next_group
 
 __all__ = ["Claim", "Committed", "Done", "Failed", "StageKey", "Stored", "Work", "next_group"]
 

@@ -92,11 +92,13 @@ class Inputs:
     def redo(self, tasks: Sequence[Task]) -> list[Failed]:
         """Of tasks with lost inputs: make due again what gave them, and what lies between it and this stage.
 
-        Where nothing here can make them (a payload, what a worker outside gave) the document has failed.
+        Where nothing here can make them (a payload, what a worker outside gave) the document has failed; a gate is due
+        again, so that the next try waits there.
         """
         topology = self._plan.topology
         between = {stage.name for stage in topology.ancestors(self._planned.name)}
         due: list[tuple[int, str]] = []
+        waits: list[tuple[int, str]] = []
         lost: list[Stored] = []
         failed: list[Failed] = []
         for task in tasks:
@@ -104,11 +106,14 @@ class Inputs:
             outside = [topology.stage(name) for name in sorted(makers) if not _makes(topology.stage(name))]
             if outside:
                 failed.append(failure(task, _unmakeable(outside[0]), terminal=False))
+                gates = {stage.name for stage in outside if stage.gate is not None}
+                waits += [(task.claim.job_id, name) for name in gates]
+                lost += [s for field, s in task.sources.items() if field in task.lost and self._makers[field] in gates]
                 continue
             again = makers.union(*({s.name for s in topology.descendants(name)} & between for name in makers))
             due += [(task.claim.job_id, name) for name in again if _makes(topology.stage(name))]
             lost += [task.sources[field] for field in task.lost if field in task.sources]
-        self._outputs.redo(due, lost)
+        self._outputs.redo([*due, *waits], lost)
         self.due.update(name for _, name in due)
         return failed
 
@@ -142,6 +147,5 @@ def _unmakeable(maker: Stage) -> ArtifactLost:
             "the artifact store has lost the bytes it was read from",
             next_step="list its source again: run the same again over the same documents",
         )
-    worker = maker.gate.field.worker
     lost = f"the artifact store has lost what came in at {maker.name}"
-    return ArtifactLost(lost, next_step=f"{worker} has to give it again")
+    return ArtifactLost(lost, next_step=f"penstock retry: it waits again for {maker.gate.field.worker}")

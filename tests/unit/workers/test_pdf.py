@@ -210,6 +210,26 @@ def test_a_file_that_the_artifact_store_lost_is_downloaded_again_by_a_retry(mill
     assert mill.resume().statuses == {"done": 1}
 
 
+def test_a_parsed_document_that_was_lost_is_asked_of_a_worker_again(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.runner.outputs.INLINE_BYTES", 0)
+    mill.put("a.pdf", "text")
+    mill.run()
+    mill.work()
+    with mill.app.ledger.database.read() as connection:
+        digest = connection.execute(
+            select(schema.artifacts.c.hash).where(schema.artifacts.c.kind == "Document")
+        ).scalar_one()
+    [path] = (mill.folder / "home/artifacts").rglob(digest.hex())
+    path.unlink()
+    assert mill.resume().statuses == {"failed": 1}
+    assert "penstock retry: it waits again for penstock worker pdf" in mill.state("a.pdf", "chunk").next_step
+    assert mill.run().statuses == {"waiting": 1}
+    assert mill.work().documents == 1
+    assert mill.resume().statuses == {"done": 1}
+
+
 def test_a_changed_pipeline_does_not_parse_again(mill: Mill) -> None:
     mill.put("a.pdf", "text")
     mill.run()
