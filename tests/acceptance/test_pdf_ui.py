@@ -69,11 +69,24 @@ def test_a_person_sees_the_gate_halt_and_the_sensor_resume(browser: Browser, sta
     assert stack.ended(resumed) == "SUCCESS"
     browser.open(f"/runs/{resumed}", "RUN_SUCCESS")
     browser.picture("ui-pdf-resumed")
-    browser.open("/assets/pdf_two_phase/pdf_gate?view=events", "no-text-layer")
+    told = stack.until(lambda: observed(stack), "the sensor to tell of the scan")
+    browser.open(f"/assets/pdf_two_phase/pdf_gate?view=events&time={told}", "1 document did not get through")
+    page.get_by_text("no text layer: needs MinerU or OCR").first.wait_for()
     browser.picture("ui-pdf-failures")
     browser.open("/locations/penstock/sensors/pdf_ir_ready_sensor", "Takes on the documents that wait at a gate")
     page.get_by_text("1 run requested").first.wait_for()
     browser.picture("ui-pdf-sensor")
+
+
+def observed(stack: Stack) -> str | None:
+    """When an observation of the gate was made, in milliseconds."""
+    query = (
+        "query($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {"
+        " assetEventHistory(eventTypeSelectors: [OBSERVATION], limit: 1) {"
+        " results { ... on ObservationEvent { timestamp } } } } } }"
+    )
+    found = stack.graphql(query, key={"path": ["pdf_two_phase", "pdf_gate"]})["assetOrError"]
+    return next((event["timestamp"] for event in found["assetEventHistory"]["results"]), None)
 
 
 def resumed_run(stack: Stack) -> str | None:

@@ -9,8 +9,9 @@ from penstock.bootstrap import App
 from penstock.ledger.batches import Batch
 from penstock.orchestration.perform import OUTCOME, UNDER_WAY
 
-ATTEMPTS = 3
-"""How often a batch is launched whose run dies; then it is failed."""
+ATTEMPTS = 10
+"""How often a batch is launched whose run dies; then it is failed. More often than a document may lose its lease: what
+kills its run is found out, and the others go on, before this is used up."""
 SILENCE_SECONDS = 600.0
 """A run that is under way but says nothing for so long, with no runner at its batch, has lost its process."""
 BEGINNING_SECONDS = 60.0
