@@ -29,6 +29,7 @@ class Asked:
     page_seconds: float | None = None
     document_seconds: float | None = None
     tier: str | None = None
+    ocr_mode: str | None = None
     mineru_api: Path | None = None
 
 
@@ -66,6 +67,7 @@ def _check(engine: str, asked: Asked) -> None:
     given = {
         "--url": (asked.url, ("mineru-http",)),
         "--tier": (asked.tier, ("mineru", "mineru-http")),
+        "--ocr-mode": (asked.ocr_mode, ("mineru", "mineru-http")),
         "--mineru-api": (asked.mineru_api, ("mineru",)),
     }
     for option, (value, engines) in given.items():
@@ -91,7 +93,7 @@ def _server(settings: Settings, asked: Asked) -> Host:
     key = settings.mineru_key
     return child_host(
         "mineru-http",
-        {"url": url, **_tier(asked)},
+        {"url": url, **_mineru(asked)},
         slots=asked.slots or 1,
         limits=_limits(LIMITS, asked),
         environment={KEY_VARIABLE: key.get_secret_value()} if key else {},
@@ -103,12 +105,15 @@ def _gpu(asked: Asked) -> Host:
     from penstock.workers.engines.mineru_server import MineruServer
 
     if asked.slots not in (None, 1):
-        raise UsageError("a GPU takes one document at a time", next_step="leave out --slots")
-    return MineruServer(_tier(asked), limits=_limits(LIMITS, asked), mineru_api=asked.mineru_api)
+        raise UsageError(
+            "a GPU takes one document at a time", next_step="leave out --slots, or start another worker beside it"
+        )
+    return MineruServer(_mineru(asked), limits=_limits(LIMITS, asked), mineru_api=asked.mineru_api)
 
 
-def _tier(asked: Asked) -> dict[str, str]:
-    return {"tier": asked.tier} if asked.tier else {}
+def _mineru(asked: Asked) -> dict[str, str]:
+    given = {"tier": asked.tier, "ocr_mode": asked.ocr_mode}
+    return {name: value for name, value in given.items() if value}
 
 
 def _limits(limits: Limits, asked: Asked) -> Limits:

@@ -1,6 +1,7 @@
 """`penstock graph`: what is around a drug, a disease or anything else named, and why each edge is there.
 
-`graph NAME` is short for `graph show NAME`; `graph export` writes the whole graph for other programs.
+`graph NAME` is short for `graph show NAME`; `graph export` writes the whole graph for other programs; `graph apart`
+says that a name means another thing in some documents, and `graph rejoin` takes that back.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from penstock.ledger.database import Database
     from penstock.ledger.graph_read import GraphReader
-    from penstock.ledger.graph_view import Edge, Merge, Neighbourhood, Node, Trail
+    from penstock.ledger.graph_view import Apart, Edge, Merge, Neighbourhood, Node, Trail
 
 NOT_FOUND = 2
 _STDOUT = Path("-")
@@ -47,6 +48,8 @@ def register(app: typer.Typer) -> None:
     group.callback()(graph)
     group.command("show")(show)
     group.command("export")(export)
+    group.command("apart")(apart)
+    group.command("rejoin")(rejoin)
     app.add_typer(group, name="graph")
 
 
@@ -90,6 +93,46 @@ def _export_to_stdout(database: Database, owner: str, format: str) -> None:
             copyfileobj(file, sys.stdout.buffer)
 
 
+def apart(
+    name: Annotated[str, typer.Argument(help="A name, as a document spells it.")],
+    documents: Annotated[list[str], typer.Option("--in", metavar="DOC", help="A document; as often as you like.")],
+    sense: Annotated[str, typer.Option("--as", metavar="SENSE", help="What it is there, in a word or two.")],
+    type: Annotated[str, typer.Option(help="Only the Drug, Condition… of this name.", show_default="any")] = "",
+    tenant: Tenant = None,
+) -> None:
+    """Say that NAME is another thing in some documents: by name it is the same only as what is apart in that sense."""
+    from penstock.cli.screen import say, stdout
+    from penstock.ledger.graph import SqlGraph
+    from penstock.ledger.jobs_read import JobsReader
+
+    if not any(letter.isalnum() for letter in sense):
+        raise UsageError("which sense?", next_step="--as planet, or whatever the name means there")
+    database, owner = _ledger(tenant)
+    ids = JobsReader(database).doc_ids(owner, documents)
+    SqlGraph(database).apart(owner, name, sense, ids, type)
+    say(stdout(), f"{name} is {sense!r} in {_number(len(ids), 'document')}; penstock graph rejoin NAME takes it back")
+
+
+def rejoin(
+    name: Annotated[str, typer.Argument(help="A name that was set apart.")],
+    documents: Annotated[
+        list[str] | None, typer.Option("--in", metavar="DOC", help="Only in this one; else everywhere.")
+    ] = None,
+    type: Annotated[str | None, typer.Option(help="Only what was said of this type.")] = None,
+    tenant: Tenant = None,
+) -> None:
+    """Take back what `graph apart` said of NAME: it is again what others call so."""
+    from penstock.cli.screen import say, stdout
+    from penstock.ledger.graph import SqlGraph
+    from penstock.ledger.jobs_read import JobsReader
+
+    database, owner = _ledger(tenant)
+    ids = JobsReader(database).doc_ids(owner, documents) if documents else None
+    if not (count := SqlGraph(database).rejoin(owner, name, ids, type)):
+        raise NotFound(f"{name!r} was not set apart so", next_step="penstock graph NAME says where it is")
+    say(stdout(), f"{name} is again what others call so, in {_number(count, 'document')}")
+
+
 def show(
     name: Annotated[str, typer.Argument(help="A name, or an identifier such as mesh:D008687.")] = "",
     depth: Annotated[int, typer.Option(min=1, max=4, help="How many steps to go.")] = 1,
@@ -101,7 +144,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is known around NAME, with the sentence behind each edge; or, with --edge, the trail of one."""
-    from penstock.graph_export.records import edge_record, merge_record, neighbourhood_record, node_record
+    from penstock.graph_export.records import apart_record, edge_record, merge_record, neighbourhood_record, node_record
     from penstock.ledger.graph_read import GraphReader
 
     if not name.strip() and not edge:
@@ -122,19 +165,24 @@ def show(
         _miss(reader, owner, name, type, as_json)
     shown = nodes[:1] if html is not None else nodes[:3]
     around = [(reader.neighbourhood(owner, node, depth, limit), reader.merges(node)) for node in shown]
+    said = [reader.apart(owner, node) for node in shown]
     if as_json:
-        records = [neighbourhood_record(one) | {"merges": [merge_record(m) for m in why]} for one, why in around]
+        records = [
+            neighbourhood_record(one)
+            | {"merges": [merge_record(m) for m in why], "apart": [apart_record(a) for a in senses]}
+            for (one, why), senses in zip(around, said, strict=True)
+        ]
         _print_json({"nodes": records, "others": [node_record(n) for n in nodes[3:]]})
         return
     console = _console()
     if synonym:
         _say(console, synonym, "dim")
-    for one, why in around:
+    for (one, why), senses in zip(around, said, strict=True):
         if html is not None:
             _write_page(html, one, why)
             _say(console, f"wrote {html}: {one.node.type} {one.node.name}, {_number(len(one.edges), 'edge')}")
         else:
-            console.print(_tree(one, why))
+            console.print(_tree(one, why, senses))
     if len(nodes) > len(around):
         more = ", ".join(f"{node.type} {node.name}" for node in nodes[len(around) : len(around) + 5])
         _say(console, f"{len(nodes) - len(around)} more are called so: {more}; choose with --type", "dim")
@@ -143,11 +191,14 @@ def show(
 def _ledger(tenant: str | None) -> tuple[Database, str]:
     """The ledger, and whose graph is asked for."""
     from penstock.ledger.database import Database
+    from penstock.ledger.migrate import ensure_current
     from penstock.settings import load_settings
 
     settings = load_settings()
     check_ledger(settings)
-    return Database(settings.ledger_url), tenant or settings.tenant
+    database = Database(settings.ledger_url)
+    ensure_current(database)
+    return database, tenant or settings.tenant
 
 
 def _by_synonym(reader: GraphReader, tenant: str, name: str, type: str | None) -> tuple[list[Node], str]:
@@ -197,12 +248,12 @@ def _miss(reader: GraphReader, tenant: str, name: str, type: str | None, as_json
     raise NotFound(f"{f'no {type}' if type else 'nothing'} in the graph is called {name!r}", next_step=hint)
 
 
-def _tree(around: Neighbourhood, merges: list[Merge]) -> Tree:
+def _tree(around: Neighbourhood, merges: list[Merge], senses: list[Apart]) -> Tree:
     """The node, and below it a branch for each predicate; what is further away stands under the node it hangs on."""
     from rich.text import Text
     from rich.tree import Tree
 
-    tree = Tree(_title(around.node, merges), guide_style="dim")
+    tree = Tree(_title(around.node, merges, senses), guide_style="dim")
     places = {around.node.key: tree}
     branches: dict[tuple[str, str, bool], Tree] = {}
     for edge in around.edges:
@@ -222,7 +273,7 @@ def _tree(around: Neighbourhood, merges: list[Merge]) -> Tree:
     return tree
 
 
-def _title(node: Node, merges: list[Merge]) -> Text:
+def _title(node: Node, merges: list[Merge], senses: list[Apart]) -> Text:
     from rich.text import Text
 
     title = Text.assemble((node.name, "bold"), (f"  {' / '.join(node.types)}", "green"))
@@ -238,6 +289,9 @@ def _title(node: Node, merges: list[Merge]) -> Text:
         title.append(f"\n  {_merge(merge)}", "dim")
     if len(merges) > MAX_MERGES:
         title.append(f"\n  … {len(merges) - MAX_MERGES} more with --json", "dim")
+    for apart in senses[:MAX_MERGES]:
+        what = f"{apart.type} {apart.name}" if apart.type else apart.name
+        title.append(f"\n{what} was set apart as {apart.sense!r} in {', '.join(apart.documents)}", "dim")
     return title
 
 

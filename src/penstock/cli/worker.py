@@ -53,6 +53,9 @@ def pdf(
     tier: Annotated[
         str | None, typer.Option(help="MinerU's: flash, basic, standard or advanced.", show_default=False)
     ] = None,
+    ocr_mode: Annotated[
+        str | None, typer.Option(help="MinerU's: auto, txt (never) or ocr (always).", show_default=False)
+    ] = None,
     mineru_api: Annotated[
         Path | None, typer.Option(help="The program mineru-api; default: the one on the PATH.", show_default=False)
     ] = None,
@@ -65,7 +68,7 @@ def pdf(
     from penstock.cli.engines import Asked, host_of
     from penstock.cli.screen import stdout
 
-    asked = Asked(engine, cpu, url, slots, memory_mb, page_seconds, document_seconds, tier, mineru_api)
+    asked = Asked(engine, cpu, url, slots, memory_mb, page_seconds, document_seconds, tier, ocr_mode, mineru_api)
     with closing(open_app()) as penstock:
         host = host_of(penstock.settings, asked)
         raise typer.Exit(_work(stdout(), penstock, host, batch, once=once))

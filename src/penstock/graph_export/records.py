@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.ledger.graph_view import Edge, Link, Merge, Neighbourhood, Node, Trail
+from penstock.ledger.graph_view import Apart, Edge, Link, Merge, Neighbourhood, Node, Trail
 
 EVIDENCE = (
     "claim", "doc_id", "source", "source_id", "title", "generation", "extractor", "version",
@@ -33,6 +33,11 @@ def merge_record(merge: Merge) -> dict[str, Any]:
         "entities": [{"type": type, "name": name} for type, name in merge.entities],
         "stated_by": list(merge.documents),
     }
+
+
+def apart_record(apart: Apart) -> dict[str, Any]:
+    """`type` is None for any."""
+    return {"name": apart.name, "type": apart.type or None, "as": apart.sense, "documents": list(apart.documents)}
 
 
 def neighbourhood_record(around: Neighbourhood) -> dict[str, Any]:

@@ -12,11 +12,15 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, exists, func, insert, select, text, update
 from sqlalchemy.sql.expression import bindparam
 
+from penstock.errors import NotFound
 from penstock.ir import GraphWriteReceipt, Knowledge, StageContext
 from penstock.ledger.database import Database
+from penstock.ledger.graph_apart import forget, say, senses_of, set_apart, stored
+from penstock.ledger.graph_names import fold
 from penstock.ledger.graph_rows import DocumentRows, rows_of
 from penstock.ledger.graph_schema import (
     TABLES,
+    graph_apart,
     graph_claims,
     graph_documents,
     graph_entities,
@@ -84,6 +88,33 @@ class SqlGraph:
                 removed += len(ids)
         return removed
 
+    def apart(self, tenant: str, name: str, sense: str, doc_ids: Sequence[str], type: str = "") -> None:
+        """What these documents call `name` (of this type; "": of any) is another thing by name, now and later on.
+
+        It is the same as what is set apart in the same `sense` (compared folded), by name, and as whatever shares an
+        identifier with it. Raises NotFound, and changes nothing, when one of the documents calls nothing so.
+        """
+        store, folded = self.store_id(), fold(name)
+        with self._turn(tenant) as connection:
+            for doc_id in doc_ids:
+                rows = stored(connection, tenant, doc_id)
+                called = [one["type"] for one in rows.entities.values() if one["identity"] == folded] if rows else []
+                if rows is None or not called or type not in ("", *called):
+                    what = f"no {type}" if type else "nothing that is known by its name"
+                    raise NotFound(f"{doc_id} calls {what} {name!r}", next_step="penstock graph NAME shows who does")
+                say(connection, tenant, folded, doc_id, type, fold(sense))
+                _Replacement(self._database, connection, store).run([rows])
+
+    def rejoin(self, tenant: str, name: str, doc_ids: Sequence[str] | None = None, type: str | None = None) -> int:
+        """Take back what `apart` said of a name, everywhere or of these documents or type; of how many documents."""
+        store = self.store_id()
+        with self._turn(tenant) as connection:
+            changed = forget(connection, tenant, fold(name), doc_ids, type)
+            for doc_id in changed:
+                if rows := stored(connection, tenant, doc_id):
+                    _Replacement(self._database, connection, store).run([rows])
+        return len(changed)
+
     def standing(self, tenant: str, doc_id: str) -> GraphWriteReceipt | None:
         """What stands for a document, or None."""
         d = graph_documents.c
@@ -101,7 +132,7 @@ class SqlGraph:
                     select(func.count()).select_from(table)
                 ).scalar_one()
                 for table in TABLES
-                if table is not graph_meta
+                if table not in (graph_meta, graph_apart)
             }
 
     def digest(self) -> str:
@@ -198,6 +229,8 @@ class _Replacement:
         return receipts
 
     def _write(self, tenant: str, fresh: Sequence[DocumentRows], standing: dict[str, int]) -> None:
+        senses = senses_of(self._connection, tenant, [row.doc_id for row in fresh])
+        fresh = [set_apart(row, senses[row.doc_id]) if row.doc_id in senses else row for row in fresh]
         old = [standing[row.doc_id] for row in fresh if row.doc_id in standing]
         old_entities, old_claims = _take_away(self._connection, old)
         documents = self._documents(tenant, fresh, standing)

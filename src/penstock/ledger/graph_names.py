@@ -63,6 +63,17 @@ def identity(type: str, name: str, identifiers: Iterable[tuple[str, str]]) -> st
     return fold(name)
 
 
+def of_sense(name: str, sense: str) -> str:
+    """A name in one of its senses, `mercury [planet]`; as it is without one. No name folds to it: brackets fold away."""
+    return f"{name} [{sense}]" if sense else name
+
+
+def sense_of(identity: str) -> tuple[str, str]:
+    """The name and the sense that of_sense put together; an identifier, which has a colon, has none."""
+    name, bracket, sense = identity.partition(" [")
+    return (name, sense[:-1]) if bracket and sense.endswith("]") and ":" not in identity else (identity, "")
+
+
 def key_of(*parts: str | None) -> str:
     """80 bits of sha256 over the parts as 16 letters and digits; an absent part differs from an empty one."""
     packed = b"".join(b"-" if part is None else b"%d:%b" % (len(raw := part.encode()), raw) for part in parts)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from penstock.ir.knowledge import TYPES
 from penstock.ledger.graph_merge import MAX_MEMBERS, NAME, SLICE, merge, slices
-from penstock.ledger.graph_names import VOCABULARY
+from penstock.ledger.graph_names import VOCABULARY, of_sense, sense_of
 from penstock.ledger.graph_schema import graph_entities, graph_identifiers, graph_mentions
 from penstock.ledger.graph_view import Node
 
@@ -27,6 +27,7 @@ def nodes_of(
     groups = merge(connection, tenant, rows, most)
     e, i, m = graph_entities.c, graph_identifiers.c, graph_mentions.c
     entities: dict[int, tuple[int, str, str]] = {}
+    senses: dict[int, str] = {}
     names: dict[int, dict[str, int]] = defaultdict(dict)
     stated: dict[int, set[tuple[str, str]]] = defaultdict(set)
     for ids in slices(set().union(*groups.values())):
@@ -34,11 +35,12 @@ def nodes_of(
             select(e.id, e.key, e.type, e.identity).where(e.id.in_(ids)),
         ):
             entities[id] = (id, key, type)
+            senses[id] = sense_of(identity)[1]
             if type in VOCABULARY:
                 stated[id].add((NAME, identity))
         used = select(m.entity_id, m.name, func.count()).where(m.entity_id.in_(ids)).group_by(m.entity_id, m.name)
         for id, name, number in connection.execute(used):
-            names[id][name] = number
+            names[id][of_sense(name, senses[id])] = number
         given = select(i.entity_id, i.scheme, i.value).distinct().where(i.entity_id.in_(ids))
         for id, scheme, value in connection.execute(given):
             stated[id].add((scheme, value))

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from penstock.errors import NotFound
 from penstock.ledger.database import Database
+from penstock.ledger.graph_apart import apart_of
 from penstock.ledger.graph_links import links_of, together
 from penstock.ledger.graph_merge import merge
-from penstock.ledger.graph_names import fold
+from penstock.ledger.graph_names import fold, of_sense, sense_of
 from penstock.ledger.graph_nodes import RANK, nodes_of
 from penstock.ledger.graph_schema import (
     graph_claims,
@@ -22,7 +23,7 @@ from penstock.ledger.graph_schema import (
     graph_identifiers,
     graph_mentions,
 )
-from penstock.ledger.graph_view import Edge, Merge, Neighbourhood, Node
+from penstock.ledger.graph_view import Apart, Edge, Merge, Neighbourhood, Node
 from penstock.ledger.graph_why import merges_of
 
 MAX_CLAIMS = 2_000
@@ -48,6 +49,7 @@ class GraphReader:
         scheme, _, rest = query.strip().partition(":")
         forms = {query.strip(), query.strip().upper(), query.strip().lower()}
         scoped = {rest, rest.upper(), rest.lower()} - {""}
+        name, sense = map(fold, sense_of(query.strip()))
         with self._database.read() as connection:
             rows: set[int] = set()
             for match in (
@@ -60,6 +62,9 @@ class GraphReader:
                 select(e.id)
                 .join(graph_mentions, m.entity_id == e.id)
                 .where(e.tenant == tenant, m.folded == fold(query)),
+                select(e.id)
+                .join(graph_mentions, m.entity_id == e.id)
+                .where(e.tenant == tenant, m.folded == name, e.identity == of_sense(name, sense)),
             ):
                 rows.update(connection.execute(match.distinct()).scalars())
             nodes = set(nodes_of(connection, tenant, sorted(rows)[:MAX_CLAIMS]).values())
@@ -70,6 +75,11 @@ class GraphReader:
         """Why the node's rows are one: each thing that two or more of them share, and which documents state it."""
         with self._database.read() as connection:
             return merges_of(connection, node)
+
+    def apart(self, tenant: str, node: Node) -> list[Apart]:
+        """Where names of the node's rows were said to mean another thing, by name."""
+        with self._database.read() as connection:
+            return apart_of(connection, tenant, node)
 
     def suggest(self, tenant: str, query: str, count: int = 5) -> list[str]:
         """Names near one that nothing is called: those that contain it, then those spelled alike."""

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class DocumentRows:
     """`entities` and `claims` by key; a claim's `subject` and `object`, and the `entity` or `claim` of the other rows,
-    are keys that become ids when written. `size` is about how many bytes all this is."""
+    are keys that become ids when written."""
 
     tenant: str
     doc_id: str
@@ -32,7 +32,11 @@ class DocumentRows:
     identifiers: list[Row]
     claims: dict[str, Row]
     evidence: list[Row]
-    size: int
+
+    @property
+    def size(self) -> int:
+        """About how many bytes all this is."""
+        return sum(_weight(row) for row in (*self.mentions, *self.identifiers, *self.claims.values(), *self.evidence))
 
 
 def rows_of(ctx: StageContext, knowledge: Knowledge) -> DocumentRows:
@@ -48,8 +52,8 @@ def rows_of(ctx: StageContext, knowledge: Knowledge) -> DocumentRows:
         if None in ends:
             raise InvalidOutput(f"{knowledge.extractor}: a {claim.predicate!r} claim is about an entity not given")
         subject, target = keys[claim.subject], keys[claim.object] if claim.object is not None else None
-        key = key_of(subject, claim.predicate, target, claim.value)
-        claims[key] = {"subject": subject, "predicate": claim.predicate, "object": target, "value": claim.value}
+        said = {"subject": subject, "predicate": claim.predicate, "object": target, "value": claim.value}
+        claims[key := claim_key(said)] = said
         attributes = orjson.dumps(claim.attributes, option=orjson.OPT_SORT_KEYS).decode() if claim.attributes else None
         for item in claim.evidence:
             row = {
@@ -79,8 +83,11 @@ def rows_of(ctx: StageContext, knowledge: Knowledge) -> DocumentRows:
         identifiers=identifiers,
         claims=claims,
         evidence=proofs,
-        size=sum(_weight(row) for row in (*mentions, *identifiers, *claims.values(), *proofs)),
     )
+
+
+def claim_key(claim: Row) -> str:
+    return key_of(claim["subject"], claim["predicate"], claim["object"], claim["value"])
 
 
 def _entities(given: Sequence[Entity]) -> tuple[dict[str, Row], dict[str, str], list[Row], list[Row]]:

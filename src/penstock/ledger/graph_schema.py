@@ -3,7 +3,7 @@
 Nothing here depends on the order in which documents came: an entity row is what a name (or, for individuals, an
 identifier) says, a claim row is what subject, predicate and object say, and everything a particular document adds to
 them (spelling, identifiers, sentences) is a row of that document's. So a document's share goes as a whole, and two
-histories that end in the same documents end in the same rows (ids aside).
+histories that end in the same documents, and the same names set apart, end in the same rows (ids aside).
 """
 
 from __future__ import annotations
@@ -113,6 +113,22 @@ graph_evidence = Table(
 """Why a document says a claim is so. Generation, extractor and version are the document's row's; `attributes` is what
 that document adds to the claim (a role, a phase) as JSON."""
 
+graph_apart = Table(
+    "graph_apart",
+    metadata,
+    Column("tenant", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("doc_id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("sense", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "name", "doc_id", "type"),
+    Index("graph_apart_by_document", "tenant", "doc_id"),
+    sqlite_with_rowid=False,
+)
+"""A person says that in a document a folded name of a type ("": of any) means another thing, `sense`. It outlives what
+the document says at the moment. `at` is epoch milliseconds."""
+
 TABLES = (
     graph_meta,
     graph_documents,
@@ -121,4 +137,5 @@ TABLES = (
     graph_identifiers,
     graph_claims,
     graph_evidence,
+    graph_apart,
 )

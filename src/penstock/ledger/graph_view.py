@@ -12,7 +12,7 @@ class Node:
     """Entity rows read as one.
 
     `key` is the least of the rows' keys, `type` the most telling of their `types`; `names` come with how many documents
-    use them, the shown one first. `merged_by` is what two or more of the rows share: identifiers, and names under the
+    use them, the shown one first; one that is set apart with its sense, `Mercury [planet]`. `merged_by` is what two or more of the rows share: identifiers, and names under the
     scheme "name". `rows` are row ids.
     """
 
@@ -59,6 +59,16 @@ class Merge:
     scheme: str
     value: str
     entities: tuple[tuple[str, str], ...]
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """In `documents` (the first ids) the folded `name` of a type ("": of any) was said to mean another thing, `sense`."""
+
+    name: str
+    type: str
+    sense: str
     documents: tuple[str, ...]
 
 

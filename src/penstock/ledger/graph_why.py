@@ -7,7 +7,7 @@ from collections import defaultdict
 from sqlalchemy import Connection, func, select
 
 from penstock.ledger.graph_merge import NAME, slices
-from penstock.ledger.graph_names import VOCABULARY
+from penstock.ledger.graph_names import VOCABULARY, of_sense, sense_of
 from penstock.ledger.graph_schema import graph_documents, graph_entities, graph_identifiers, graph_mentions
 from penstock.ledger.graph_view import Merge, Node
 
@@ -25,7 +25,7 @@ def merges_of(connection: Connection, node: Node) -> list[Merge]:
         for id, type, identity, name in connection.execute(
             named.where(e.id.in_(ids)).group_by(e.id, e.type, e.identity)
         ):
-            entities[id] = (type, name or identity)
+            entities[id] = (type, of_sense(name, sense_of(identity)[1]) if name else identity)
             if type in VOCABULARY:
                 bearers[NAME, identity].add(id)
         stated = select(i.entity_id, i.scheme, i.value).distinct().where(i.entity_id.in_(ids))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from penstock.errors import UsageError
 from penstock.ledger.database import Database
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest version in migrations/versions (a test compares)."""
 LOCK = 0x9E45706C
 """PostgreSQL advisory lock under which one process migrates."""

@@ -18,6 +18,7 @@ from penstock.ledger.resumes import Ready
 from penstock.ledger.schema import batches, jobs
 from penstock.orchestration import gate_losses, launching
 from penstock.orchestration.gate_sensor import is_due
+from penstock.orchestration.housekeeping import ATTEMPTS
 from penstock.runner import RunRequest
 
 from .conftest import SMALL, Project
@@ -268,7 +269,7 @@ def test_a_resumed_run_that_died_is_queued_again_and_launched_by_this_sensor_alo
     project: Project, ticks: Ticks, app: App, wait: Callable[..., GateWorker]
 ) -> None:
     wait(1).flip()
-    for attempt in (1, 2, 3):
+    for attempt in range(1, ATTEMPTS + 1):
         assert ticks.asked("submitted_batches") == []
         [key] = ticks.asked()
         assert str(key).endswith(f":{attempt}")
