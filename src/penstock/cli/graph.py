@@ -108,8 +108,8 @@ def apart(
     if not any(letter.isalnum() for letter in sense):
         raise UsageError("which sense?", next_step="--as planet, or whatever the name means there")
     database, owner = _ledger(tenant)
-    ids = JobsReader(database).doc_ids(owner, documents)
-    SqlGraph(database).apart(owner, name, sense, ids, type)
+    ids = sorted(set(JobsReader(database).doc_ids(owner, documents)))
+    SqlGraph(database).apart(owner, name, sense, ids, _type(type))
     say(stdout(), f"{name} is {sense!r} in {_number(len(ids), 'document')}; penstock graph rejoin NAME takes it back")
 
 
@@ -128,7 +128,7 @@ def rejoin(
 
     database, owner = _ledger(tenant)
     ids = JobsReader(database).doc_ids(owner, documents) if documents else None
-    if not (count := SqlGraph(database).rejoin(owner, name, ids, type)):
+    if not (count := SqlGraph(database).rejoin(owner, name, ids, type and _type(type))):
         raise NotFound(f"{name!r} was not set apart so", next_step="penstock graph NAME says where it is")
     say(stdout(), f"{name} is again what others call so, in {_number(count, 'document')}")
 
@@ -199,6 +199,13 @@ def _ledger(tenant: str | None) -> tuple[Database, str]:
     database = Database(settings.ledger_url)
     ensure_current(database)
     return database, tenant or settings.tenant
+
+
+def _type(given: str) -> str:
+    """A type as it is written, however it was typed."""
+    from penstock.ir.knowledge import TYPES
+
+    return {type.casefold(): type for type in TYPES}.get(given.casefold(), given)
 
 
 def _by_synonym(reader: GraphReader, tenant: str, name: str, type: str | None) -> tuple[list[Node], str]:

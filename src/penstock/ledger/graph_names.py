@@ -64,7 +64,7 @@ def identity(type: str, name: str, identifiers: Iterable[tuple[str, str]]) -> st
 
 
 def of_sense(name: str, sense: str) -> str:
-    """A name in one of its senses, `mercury [planet]`; as it is without one. No name folds to it: brackets fold away."""
+    """A name in one of its senses, `mercury [planet]`; no name folds to that, since brackets fold away."""
     return f"{name} [{sense}]" if sense else name
 
 

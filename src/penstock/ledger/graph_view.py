@@ -12,8 +12,8 @@ class Node:
     """Entity rows read as one.
 
     `key` is the least of the rows' keys, `type` the most telling of their `types`; `names` come with how many documents
-    use them, the shown one first; one that is set apart with its sense, `Mercury [planet]`. `merged_by` is what two or more of the rows share: identifiers, and names under the
-    scheme "name". `rows` are row ids.
+    use them, the shown one first; a name that is set apart comes with its sense, `Mercury [planet]`. `merged_by` is
+    what two or more of the rows share: identifiers, and names under the scheme "name". `rows` are row ids.
     """
 
     key: str
@@ -64,7 +64,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """In `documents` (the first ids) the folded `name` of a type ("": of any) was said to mean another thing, `sense`."""
+    """In `documents` (the first ids) the folded `name` of a type ("": of any) was said to be another thing: `sense`."""
 
     name: str
     type: str

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 import typer
 from click.testing import Result
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from penstock.cli.graph import register
 from penstock.errors import NotFound, UsageError
 from penstock.ir import Claim, Entity, Evidence, Identifier, Knowledge, Locator, StageContext
-from penstock.ledger import graph_schema, schema
 from penstock.ledger.database import Database
 from penstock.ledger.graph import SqlGraph
+from penstock.ledger.migrate import migrate
+from penstock.ledger.schema import documents
 
 SENTENCE = "Metformin [bold]lowers[/bold] glucose in type 2 diabetes."
 
@@ -27,7 +29,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlGraph:
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
     database = Database(f"sqlite:///{tmp_path}/ledger.db")
-    schema.metadata.create_all(database.engine, (*graph_schema.TABLES, schema.documents))
+    migrate(database)
     graph = SqlGraph(database)
     field = Evidence(field="condition", quote="Diabetes", locator=Locator(payload="a" * 64, pointer="/conditions/0"))
     place = Locator(payload="a" * 64, pointer="/summary", start=10, end=67)
@@ -180,6 +182,45 @@ def test_the_whole_graph_is_exported_to_where_it_says(ledger: SqlGraph) -> None:
     assert "csv is a folder" in str(graph("export", "--format", "csv", "--out", "-").exception)
     assert Path("graph.graphml").read_bytes().startswith(b"<?xml")
     assert "one of csv, cypher, graphml, jsonld" in str(graph("export", "--format", "gexf").exception.next_step)
+
+
+def test_a_name_is_set_apart_in_a_document_and_joined_again(ledger: SqlGraph, tmp_path: Path) -> None:
+    place = Locator(payload="b" * 64, pointer="/conditions/0")
+    proof = Evidence(field="condition", quote="Diabetes insipidus", locator=place)
+    entities = (Entity(key="c", type="Condition", name="Diabetes"),)
+    claims = (Claim(subject="c", predicate="is_due_to", value="vasopressin", evidence=(proof,)),)
+    knowledge = Knowledge(entities=entities, claims=claims, extractor="structured", version="7")
+    ledger.replace([(StageContext("default", "d2", "c", {"generation": 1, "token": 1}), knowledge)])
+    facts = {"tenant": "default", "source": "files", "kind": "k", "content": b"", "generation": 1}
+    facts |= {"fingerprint": "", "pipeline": "", "created_at": 0, "updated_at": 0}
+    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+    with database.write() as connection:
+        rows = [facts | {"doc_id": f"d{n}", "source_id": f"notes/{n}.md"} for n in (1, 2)]
+        connection.execute(insert(documents), rows)
+    before = graph("Diabetes").output
+    assert "Diabetes  Condition, in 2 documents" in before
+
+    done = graph("apart", "diabetes", "--in", "notes/2.md", "--as", "insipidus", "--type", "condition")
+    assert done.output == "diabetes is 'insipidus' in 1 document; penstock graph rejoin NAME takes it back\n"
+    both = graph("Diabetes").output
+    assert both.count("Condition diabetes was set apart as 'insipidus' in d2") == 2
+    one = json.loads(graph("diabetes [Insipidus]", "--json").output)["nodes"]
+    assert [node["name"] for node in one] == ["Diabetes [insipidus]"]
+    assert one[0]["apart"] == [{"name": "diabetes", "type": "Condition", "as": "insipidus", "documents": ["d2"]}]
+    assert [edge["value"] for edge in one[0]["edges"]] == ["vasopressin"]
+
+    assert "no document is called 'd9'" in str(graph("rejoin", "diabetes", "--in", "d9").exception)
+    assert "was not set apart so" in str(graph("rejoin", "diabetes", "--in", "d1").exception)
+    assert graph("rejoin", "Diabetes").output == "Diabetes is again what others call so, in 1 document\n"
+    assert graph("Diabetes").output == before
+
+
+def test_setting_apart_what_is_not_there_is_refused(ledger: SqlGraph) -> None:
+    assert "which sense?" in str(graph("apart", "Diabetes", "--in", "d1", "--as", "[]").exception)
+    refused = graph("apart", "Diabetes", "--in", "d1", "--as", "x").exception
+    assert isinstance(refused, NotFound)
+    assert "no document is called 'd1'" in str(refused)
+    assert "'Diabetes' was not set apart so" in str(graph("rejoin", "Diabetes").exception)
 
 
 def test_a_page_is_written_for_one_node_and_refused_where_it_makes_no_sense(ledger: SqlGraph) -> None:

@@ -11,6 +11,7 @@ from dagster import DagsterRunStatus, SensorResult, build_sensor_context
 
 from penstock.bootstrap import App
 from penstock.orchestration import launching
+from penstock.orchestration.housekeeping import ATTEMPTS
 
 from .conftest import SMALL, Project
 
@@ -104,7 +105,7 @@ def test_a_run_that_was_made_and_never_submitted_is_asked_for_again(project: Pro
 
 def test_a_run_that_failed_before_its_first_op_gets_another_attempt(project: Project, ticks: Ticks, app: App) -> None:
     batch = submit(app)
-    for attempt in (1, 2, 3):
+    for attempt in range(1, ATTEMPTS + 1):
         assert ticks.asked() == [f"{batch}:{attempt}"]
         made(project, batch, attempt, DagsterRunStatus.FAILURE)
     assert ticks.asked() == []
@@ -121,8 +122,8 @@ def test_a_queued_run_that_a_person_cancels_is_not_launched_again(project: Proje
 
 def test_a_run_that_dagster_keeps_refusing_costs_an_attempt_and_at_last_the_batch_fails(ticks: Ticks, app: App) -> None:
     batch = submit(app)
-    asked = [key for _ in range(30) for key in ticks.asked()]
-    assert asked == [f"{batch}:{attempt}" for attempt in (1, 2, 3) for _ in range(launching.ASKS)]
+    asked = [key for _ in range(2 * ATTEMPTS * launching.ASKS) for key in ticks.asked()]
+    assert asked == [f"{batch}:{attempt}" for attempt in range(1, ATTEMPTS + 1) for _ in range(launching.ASKS)]
     assert app.ledger.batches.batch(batch).status == "failed"
 
 
