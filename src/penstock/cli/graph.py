@@ -110,7 +110,7 @@ def apart(
     database, owner = _ledger(tenant)
     ids = sorted(set(JobsReader(database).doc_ids(owner, documents)))
     SqlGraph(database).apart(owner, name, sense, ids, _type(type))
-    say(stdout(), f"{name} is {sense!r} in {_number(len(ids), 'document')}; penstock graph rejoin NAME takes it back")
+    say(stdout(), f"{name} is {sense!r} in {_number(len(ids), 'document')}; penstock graph NAME shows what is one now")
 
 
 def rejoin(

@@ -16,7 +16,7 @@ from penstock.errors import NotFound
 from penstock.ir import GraphWriteReceipt, Knowledge, StageContext
 from penstock.ledger.database import Database
 from penstock.ledger.graph_apart import forget, say, senses_of, set_apart, stored
-from penstock.ledger.graph_names import fold
+from penstock.ledger.graph_names import fold, is_name
 from penstock.ledger.graph_rows import DocumentRows, rows_of
 from penstock.ledger.graph_schema import (
     TABLES,
@@ -98,7 +98,8 @@ class SqlGraph:
         with self._turn(tenant) as connection:
             for doc_id in doc_ids:
                 rows = stored(connection, tenant, doc_id)
-                called = [one["type"] for one in rows.entities.values() if one["identity"] == folded] if rows else []
+                entities = rows.entities.values() if rows and is_name(folded) else ()
+                called = [entity["type"] for entity in entities if entity["identity"] == folded]
                 if rows is None or not called or type not in ("", *called):
                     what = f"no {type}" if type else "nothing that is known by its name"
                     raise NotFound(f"{doc_id} calls {what} {name!r}", next_step="penstock graph NAME shows who does")

@@ -1,7 +1,8 @@
 """Which entity rows are one node: those of one family that share an identifier, and what those share, and so on.
 
 Rows of the vocabulary family (drugs, conditions, substances, concepts) are one node when they share their name, too: a
-keyword that one source gives without a type is the drug that another names.
+keyword that one source gives without a type is the drug that another names. A name that was set apart (see graph_apart)
+is shared only with those of its sense.
 
 Merging happens on reading only, so it doesn't depend on what came first, can be explained by the identifiers that did
 it, and is undone by itself when the document that stated one is gone.

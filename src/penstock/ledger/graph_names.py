@@ -69,9 +69,14 @@ def of_sense(name: str, sense: str) -> str:
 
 
 def sense_of(identity: str) -> tuple[str, str]:
-    """The name and the sense that of_sense put together; an identifier, which has a colon, has none."""
+    """The name and the sense that of_sense put together; what has no sense comes as it is."""
     name, bracket, sense = identity.partition(" [")
-    return (name, sense[:-1]) if bracket and sense.endswith("]") and ":" not in identity else (identity, "")
+    return (name, sense[:-1]) if bracket and sense.endswith("]") and is_name(identity) else (identity, "")
+
+
+def is_name(identity: str) -> bool:
+    """Not `scheme:value`: a folded name has no colon, unless it is nothing but punctuation."""
+    return ":" not in identity
 
 
 def key_of(*parts: str | None) -> str:

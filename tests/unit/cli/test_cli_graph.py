@@ -201,7 +201,7 @@ def test_a_name_is_set_apart_in_a_document_and_joined_again(ledger: SqlGraph, tm
     assert "Diabetes  Condition, in 2 documents" in before
 
     done = graph("apart", "diabetes", "--in", "notes/2.md", "--as", "insipidus", "--type", "condition")
-    assert done.output == "diabetes is 'insipidus' in 1 document; penstock graph rejoin NAME takes it back\n"
+    assert done.output == "diabetes is 'insipidus' in 1 document; penstock graph NAME shows what is one now\n"
     both = graph("Diabetes").output
     assert both.count("Condition diabetes was set apart as 'insipidus' in d2") == 2
     one = json.loads(graph("diabetes [Insipidus]", "--json").output)["nodes"]
