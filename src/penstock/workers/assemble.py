@@ -18,6 +18,7 @@ _NAMED = re.compile(
     r"|PMID:?\s{0,2}(?P<pmid>\d{1,9})\b|(?P<pmcid>PMC\d{4,9})\b)",
     re.IGNORECASE,
 )
+MOST_TITLE = 500
 _FIRST_CHARACTERS = 10_000
 """A paper says its own DOI early; later ones are those it cites."""
 
@@ -58,7 +59,7 @@ def assemble(
     check_pages(parsed)
     made_by = f"{version} {parsed.producer}".strip()
     builder = DocumentBuilder(ctx, payload, parser=engine, version=made_by, sha256=pdf)
-    builder.title = (record.title if record else "") or parsed.title
+    builder.title = ((record.title if record else "") or parsed.title)[:MOST_TITLE]
     builder.language = parsed.language or (record.language if record else None)
     for element in _mended(parsed.elements):
         _add(builder, element)

@@ -1,9 +1,9 @@
 """The child process that engines work in: one PDF after the other, killed without asking when it comes to no end.
 
 It is told what to do by lines of JSON on stdin, and answers in frames on what was its stdout: a tag, four bytes of
-length, that many bytes. Tags: `p` a page is done (two big-endian u32: done, in all), `i` an image (its name, a zero
-byte, its bytes), `r` the raw output of another program, then either `d` the Parsed as JSON, or `l` the same and
-this child takes no more, or `e` an error.
+length, that many bytes. First of all comes an empty `h`: it is ready. Tags of an answer: `p` a page is done (two
+big-endian u32: done, in all), `i` an image (its name, a zero byte, its bytes), `r` the raw output of another program,
+then either `d` the Parsed as JSON, or `l` the same and this child takes no more, or `e` an error.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def main() -> None:
     engine_class = getattr(import_module(module), name)
     engine: Engine = engine_class(engine_class.Options.model_validate(told["options"]))
     frames = Frames(answers)
+    frames.ready()
     for count, line in enumerate(sys.stdin.buffer, 1):
         asked = json.loads(line)
         _limit_cpu(asked["cpu_seconds"])
@@ -64,6 +65,13 @@ class Frames:
 
     def __init__(self, answers: BinaryIO) -> None:
         self._answers = answers
+
+    def ready(self) -> None:
+        """From now on nobody listens to what is said on stderr."""
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+        self._send(b"h", b"")
 
     def page(self, done: int, total: int) -> None:
         self._send(b"p", PAGES.pack(done, total))

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Any, Protocol
 
 from pydantic import ValidationError
 
@@ -22,6 +23,8 @@ from penstock.workers.parsed import Parsed
 
 MOST_BYTES = 512 << 20
 """Of one answer, images included."""
+STARTS = 3
+START_SECONDS = 120.0
 _LOOK_SECONDS = 0.2
 _PASSED_ON = (
     "PATH",
@@ -93,8 +96,11 @@ class Child:
         stop: Callable[[], None],
     ) -> Parsed:
         """Raises what the engine raised (BadInput, EngineUnavailable, Bug), ChildDied when it gave no answer, and
-        whatever `stop` raises, which is called several times a second. In the last two cases the child is gone."""
-        process = self._process or self._start()
+        whatever `stop` raises, which is called several times a second. In the last two cases the child is gone.
+
+        EngineUnavailable also when no child gets as far as being ready: no document is to blame for that.
+        """
+        process = self._process or self._start(stop)
         answer = _Answer(self._limits, progress, stop)
         try:
             assert process.stdin is not None
@@ -128,7 +134,29 @@ class Child:
                 if pipe is not None:
                     pipe.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, stop: Callable[[], None]) -> subprocess.Popen[bytes]:
+        """A child that is ready. One that is killed by somebody else before it is may be started anew."""
+        for _ in range(STARTS):
+            with TemporaryFile() as said:
+                process = self._process = self._spawn(said)
+                try:
+                    if _is_ready(process, stop):
+                        return process
+                except BaseException:
+                    self.close()
+                    raise
+                how = self._ended()
+                self.close()
+                said.seek(0)
+                last = said.read()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]
+            if process.returncode != -signal.SIGKILL:
+                break
+        raise EngineUnavailable(
+            f"the process that parses can't start with {self._limits.memory_mb} MiB of memory: {how}"
+            + (f" ({last[:300]})" if last else "")
+        )
+
+    def _spawn(self, said: IO[bytes]) -> subprocess.Popen[bytes]:
         told = {
             "engine": self._engaged.target,
             "options": dict(self._engaged.options),
@@ -136,16 +164,15 @@ class Child:
             "documents": self._limits.documents,
             "parent": os.getpid(),
         }
-        self._process = subprocess.Popen(  # noqa: S603 — this very Python
+        return subprocess.Popen(  # noqa: S603 — this very Python
             [sys.executable, "-m", "penstock.workers.child", json.dumps(told)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=said,
             bufsize=0,
             start_new_session=True,
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(self._engaged.environment),
         )
-        return self._process
 
     def _ended(self) -> str:
         """How it ended, in words."""
@@ -158,9 +185,26 @@ class Child:
             return f"it needed more than {self._limits.memory_mb} MiB"
         if status == -signal.SIGXCPU:
             return f"it used more than {self._limits.document_seconds:g} s of CPU"
+        if status in (-signal.SIGABRT, -signal.SIGTRAP):  # so pdfium ends when it is refused memory
+            name = signal.Signals(-status).name
+            return f"it was killed by {name}, most likely since it needed more than {self._limits.memory_mb} MiB"
         if status < 0:
             return f"it was killed by {signal.Signals(-status).name}"
         return f"it ended with status {status}"
+
+
+def _is_ready(process: subprocess.Popen[bytes], stop: Callable[[], None]) -> bool:
+    """Whether it says so, in time and before it ends."""
+    assert process.stdout is not None
+    poll = select.poll()
+    poll.register(process.stdout.fileno(), select.POLLIN)
+    due = time.monotonic() + START_SECONDS
+    while time.monotonic() < due:
+        stop()
+        if poll.poll(_LOOK_SECONDS * 1000):
+            return os.read(process.stdout.fileno(), HEAD.size) == HEAD.pack(b"h", 0)
+    process.kill()
+    return False
 
 
 class _Answer:

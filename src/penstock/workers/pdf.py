@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Protocol
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Protocol, TypeVar
 
 from penstock.errors import (
     ArtifactLost,
@@ -38,7 +42,11 @@ GRACE_SECONDS = 20.0
 """What is under way when a worker is asked to stop may take so long; then it is given back."""
 PATIENCE_SECONDS = 60.0
 """A ledger or artifact store that is away for longer ends the worker."""
+SWEEP_SECONDS = 3600.0
+_FOLDER = "penstock-pdf-"
 _DOWNLOAD_AGAIN = "penstock retry --reason artifact-lost: it is downloaded again"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ class PdfWorker:
         """
         slots = [threading.Thread(target=self._slot, name=f"slot-{n}") for n in range(self._host.slots)]
         try:
+            _sweep()
             self._host.start()
             self._keep_house()
             for slot in slots:
@@ -125,7 +134,8 @@ class PdfWorker:
                 stop()
                 time.sleep(0.1)
                 if time.monotonic() >= due:
-                    self._keep_house()
+                    with suppress(StoreBusy):  # the slots judge for how long that is bearable
+                        self._keep_house()
                     due = time.monotonic() + self._lease_seconds / 3
         finally:
             self._end([slot for slot in slots if slot.ident is not None])
@@ -134,18 +144,17 @@ class PdfWorker:
         return self.tally
 
     def _end(self, slots: list[threading.Thread]) -> None:
-        """A second signal breaks the grace period off: then, too, nothing stays claimed."""
+        """A further signal breaks the grace period off: then, too, nothing stays claimed."""
         self._stopping.set()
-        try:
+        with ExitStack() as last, _further_signals(self._killing.set):
+            last.callback(self._host.close)
+            last.callback(self._session.close)
             until = time.monotonic() + GRACE_SECONDS
             for slot in slots:
                 slot.join(max(0.0, until - time.monotonic()))
-        finally:
             self._killing.set()
             for slot in slots:
                 slot.join()
-            self._session.close()
-            self._host.close()
 
     def _keep_house(self) -> None:
         self._runner()
@@ -163,23 +172,15 @@ class PdfWorker:
             return runner
 
     def _slot(self) -> None:
-        child, away_since = Child(self._host), 0.0
+        child = Child(self._host)
         try:
-            with TemporaryDirectory(prefix="penstock-pdf-") as folder:
+            with TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
                 while not self._stopping.is_set():
-                    try:
-                        found = self._next(child, Path(folder, "document.pdf"))
-                    except StoreBusy:
-                        away_since = away_since or time.monotonic()
-                        if time.monotonic() - away_since > PATIENCE_SECONDS:
-                            raise
-                        found = False
-                    else:
-                        away_since = 0.0
-                        if not found and self._once:
-                            return
-                    if not found:
-                        self._stopping.wait(LOOK_SECONDS)
+                    if self._next(child, Path(folder, "document.pdf")):
+                        continue
+                    if self._once:
+                        return
+                    self._stopping.wait(LOOK_SECONDS)
         except Stopped:
             return
         except BaseException as error:  # noqa: BLE001 — raised by `run`, once all slots have ended
@@ -188,16 +189,29 @@ class PdfWorker:
         finally:
             child.close()
 
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """A ledger or artifact store that is away for a moment costs nothing that was done."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return work()
+            except StoreBusy:
+                if time.monotonic() >= until:
+                    raise
+                self._killing.wait(LOOK_SECONDS)
+                if self._killing.is_set():
+                    until = 0.0
+
     def _next(self, child: Child, place: Path) -> bool:
         """Work on what has waited longest; False when nothing does."""
-        mine, found = self._claim(self._runner())
+        mine, found = self._patiently(lambda: self._claim(self._runner()))
         try:
             while mine and not self._stopping.is_set():
                 self._do(child, place, *mine[0])
                 mine.pop(0)
         finally:
             for waiter, key in mine:
-                self._ledger.work.release(key, [waiter.claim])
+                self._give_back(waiter, key)
         return found
 
     def _claim(self, runner: int) -> tuple[list[tuple[Waiter, StageKey]], bool]:
@@ -222,10 +236,12 @@ class PdfWorker:
         given_back = False
         self._watcher.began(name)
         try:
-            done, pages = self._parsing.output(
-                waiter, child, place, lambda n, of: self._watcher.page(name, n, of), self._not_killed
+            done, pages = self._patiently(
+                lambda: self._parsing.output(
+                    waiter, child, place, lambda n, of: self._watcher.page(name, n, of), self._not_killed
+                )
             )
-            fenced = bool(self._ledger.work.commit(key, [done]).fenced)
+            fenced = bool(self._patiently(lambda: self._ledger.work.commit(key, [done])).fenced)
         except ChildDied as died:
             error, given_back, fenced = self._lost(waiter, key, f"the process that parsed it died: {died}")
         except EngineUnavailable as away:
@@ -233,7 +249,7 @@ class PdfWorker:
             if away.reason == LOST:
                 error, given_back, fenced = self._lost(waiter, key, away.message)
             else:
-                self._ledger.work.release(key, [claim])
+                self._give_back(waiter, key)
                 error, given_back = away, True
             self._host.recover(away)
         except (TerminalError, ArtifactLost) as known:
@@ -242,11 +258,14 @@ class PdfWorker:
         self._host.parsed()
         self._count(Parse(name, pages, time.monotonic() - began, error, given_back), fenced)
 
+    def _give_back(self, waiter: Waiter, key: StageKey, *, lost: bool = False) -> None:
+        self._patiently(lambda: self._ledger.work.release(key, [waiter.claim], lost=lost))
+
     def _lost(self, waiter: Waiter, key: StageKey, how: str) -> tuple[PenstockError, bool, bool]:
         """It took down what parsed it: whether it is given back (else dead), and whether others have it by now."""
         claim = waiter.claim
         if claim.lost + 1 < GATE_CAP:
-            self._ledger.work.release(key, [claim], lost=True)
+            self._give_back(waiter, key, lost=True)
             return Crashed(how), True, False
         error = Crashed(f"{GATE_CAP} times what parsed it went down; the last time {how}")
         return error, False, self._failed(waiter, key, error)
@@ -258,17 +277,17 @@ class PdfWorker:
     def _failed(self, waiter: Waiter, key: StageKey, error: PenstockError) -> bool:
         """Commit a failure; True when it is no longer ours to say. What was lost is made due again."""
         lost = isinstance(error, ArtifactLost)
-        stored = self._ledger.waiting.input(waiter, "PDFFile")
+        stored = self._patiently(lambda: self._ledger.waiting.input(waiter, "PDFFile"))
         if lost:
             error = ArtifactLost(error.message, next_step=_DOWNLOAD_AGAIN)
         detail = error.detail if isinstance(error, Bug) else None
         failed = Failed(
             waiter.claim, error, input=stored.key if stored else waiter.content, detail=detail, terminal=not lost
         )
-        if self._ledger.work.commit(key, [], [failed]).fenced:
+        if self._patiently(lambda: self._ledger.work.commit(key, [], [failed])).fenced:
             return True
         if lost:
-            self._ledger.waiting.ask_again(waiter, "PDFFile")
+            self._patiently(lambda: self._ledger.waiting.ask_again(waiter, "PDFFile"))
         return False
 
     def _count(self, parse: Parse, fenced: bool) -> None:
@@ -279,11 +298,40 @@ class PdfWorker:
             self.tally.failures += failed and not fenced
             self.tally.documents += parse.error is None and not fenced
             self.tally.pages += parse.pages
-        self._ledger.workers.did(
-            self._registered,
-            documents=int(parse.error is None and not fenced),
-            failures=int(failed and not fenced),
-            pages=parse.pages,
-            busy_ms=int(parse.seconds * 1000),
+        self._patiently(
+            lambda: self._ledger.workers.did(
+                self._registered,
+                documents=int(parse.error is None and not fenced),
+                failures=int(failed and not fenced),
+                pages=parse.pages,
+                busy_ms=int(parse.seconds * 1000),
+            )
         )
         self._watcher.ended(parse)
+
+
+@contextmanager
+def _further_signals(act: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call `act` within the block. Main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: act()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sweep() -> None:
+    """Remove what workers that were killed have left in the folder for temporary files."""
+    for folder in Path(gettempdir()).glob(f"{_FOLDER}*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        with suppress(OSError):
+            if (
+                pid.isdecimal()
+                and not Path(f"/proc/{pid}").exists()
+                and time.time() - folder.stat().st_mtime > SWEEP_SECONDS
+            ):
+                shutil.rmtree(folder)

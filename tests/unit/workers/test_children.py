@@ -134,6 +134,16 @@ def test_a_stop_in_the_middle_leaves_no_process(tmp_path: Path) -> None:
     assert not Path(f"/proc/{calls[0]}").exists()
 
 
+def test_one_that_can_not_even_start_is_no_documents_fault(tmp_path: Path) -> None:
+    with (
+        closing(Child(ChildHost("none", "1", "no_such_module:Engine"))) as child,
+        pytest.raises(
+            EngineUnavailable, match="can't start with 2048 MiB of memory: .*No module named 'no_such_module'"
+        ),
+    ):
+        child.parse(tmp_path / "file.pdf", lambda done, total: None, lambda: None)
+
+
 def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     path = tmp_path / "file.pdf"
     path.write_bytes(pdf("hang"))

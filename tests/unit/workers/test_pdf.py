@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
 
 from mill import Mill
-from penstock.errors import EngineUnavailable, Stopped
+from penstock.errors import EngineUnavailable, Stopped, StoreBusy
 from penstock.ledger import schema
 from penstock.ledger.leases import GATE_CAP
 from penstock.workers import pdf as pdf_module
@@ -140,6 +143,14 @@ def test_a_document_that_takes_a_server_down_counts_like_one_that_kills_a_proces
     assert "the server went down" in mill.state("a.pdf").message
 
 
+def test_a_child_that_can_not_start_ends_the_worker_and_buries_nobody(mill: Mill) -> None:
+    mill.put("a.pdf", "text")
+    mill.run()
+    with pytest.raises(EngineUnavailable, match="can't start"):
+        mill.work(replace(mill.host(), target="no_such_module:Engine"))
+    assert (mill.state("a.pdf").status, mill.state("a.pdf").lost) == ("pending", 0)
+
+
 def test_a_stop_finishes_what_is_under_way(mill: Mill) -> None:
     for n in range(3):
         mill.put(f"{n}.pdf", "one", "two")
@@ -175,6 +186,60 @@ def test_what_takes_longer_than_the_grace_is_given_back_and_counts_as_no_loss(
         mill.worker().run(stop)
     state = mill.state("a.pdf")
     assert (state.status, state.lost, mill.jobs()["a.pdf"].status) == ("pending", 0, "waiting")
+
+
+def test_a_ledger_that_is_away_for_a_moment_costs_nothing_that_was_parsed(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mill.put("a.pdf", "text")
+    mill.run()
+    commit, failures = mill.app.ledger.work.commit, iter([StoreBusy("away"), StoreBusy("away")])
+
+    def flaky(*arguments: object) -> object:
+        for error in failures:
+            raise error
+        return commit(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mill.app.ledger.work, "commit", flaky)
+    tally = mill.work()
+    assert (tally.documents, len(mill.watched.pages)) == (1, 1), "it was parsed once"
+    assert count(mill, schema.stage_states, schema.stage_states.c.status == "running") == 0
+
+
+def test_a_ledger_that_stays_away_ends_the_worker(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_module, "PATIENCE_SECONDS", 0.2)
+    mill.put("a.pdf", "text")
+    mill.run()
+
+    def away(*arguments: object) -> None:
+        raise StoreBusy("away")
+
+    monkeypatch.setattr(mill.app.ledger.work, "commit", away)
+    with pytest.raises(StoreBusy):
+        mill.work()
+    assert (mill.state("a.pdf").status, mill.state("a.pdf").lost) == ("pending", 0)
+
+
+def test_a_second_signal_gives_back_at_once(mill: Mill) -> None:
+    mill.put("a.pdf", "one", "hang")
+    mill.run()
+    asked = threading.Event()
+
+    def on_page() -> None:
+        asked.set()
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    mill.watched.on_page = on_page
+
+    def stop() -> None:
+        if asked.is_set():
+            raise Stopped("enough")
+
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        mill.worker().run(stop)
+    assert time.monotonic() - began < pdf_module.GRACE_SECONDS
+    assert (mill.state("a.pdf").status, mill.state("a.pdf").lost) == ("pending", 0)
 
 
 def test_a_worker_that_slept_past_its_lease_is_fenced_off(mill: Mill) -> None:
