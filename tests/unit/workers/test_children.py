@@ -137,9 +137,7 @@ def test_a_stop_in_the_middle_leaves_no_process(tmp_path: Path) -> None:
 def test_one_that_can_not_even_start_is_no_documents_fault(tmp_path: Path) -> None:
     with (
         closing(Child(ChildHost("none", "1", "no_such_module:Engine"))) as child,
-        pytest.raises(
-            EngineUnavailable, match="can't start with 2048 MiB of memory: .*No module named 'no_such_module'"
-        ),
+        pytest.raises(EngineUnavailable, match=r"can't start with .*No module named 'no_such_module'"),
     ):
         child.parse(tmp_path / "file.pdf", lambda done, total: None, lambda: None)
 
