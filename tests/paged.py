@@ -58,12 +58,13 @@ def core_works(*names: str, next: str | None = None) -> httpx.Response:
     return httpx.Response(200, json=envelope | {"results": results})
 
 
+NO_CORE_WORKS = httpx.Response(200, json={"totalHits": 0, "limit": 100, "offset": 0, "results": []})
 NOT_FOUND = httpx.Response(404, json={"error": {"code": "NOT_FOUND", "message": "No matches found!"}})
 
 GIVEN = [
     Given(ClinicalTrials, "https://clinicaltrials.gov/api/v2/studies", studies, studies()),
     Given(OpenAlex, "https://api.openalex.org/works", works, works()),
     Given(OpenFDALabel, "https://api.fda.gov/drug/label.json", labels, NOT_FOUND),
-    Given(Core, "https://api.core.ac.uk/v3/search/works/", core_works, core_works(), ("100", "200")),
+    Given(Core, "https://api.core.ac.uk/v3/search/works/", core_works, NO_CORE_WORKS, ("100", "200")),
 ]
 NAMES = {"clinicaltrials": "NCT0000000{}", "openalex": "W{}", "openfda-drug-label": "0-{}", "core": "{}"}

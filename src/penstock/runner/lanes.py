@@ -5,6 +5,8 @@ Each lane's work is done in one thread, in its order; what becomes of it is comm
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -15,6 +17,10 @@ from penstock.runner.bisect import ServiceAway
 
 MOST = 32
 """Lanes that are worked on at a time."""
+
+GRACE_SECONDS = 2.0
+"""So long are lanes waited for once the end is certain. A download may take minutes."""
+_ASK_SECONDS = 0.2
 
 
 class Lane(Protocol):
@@ -29,10 +35,12 @@ def side_by_side(
 ) -> dict[str, ServiceAway]:
     """Work them all off; answered are those whose service is away.
 
-    `settle` is called in this thread, with what any of the lanes have handed over since the last time.
+    `settle` is called in this thread, with what any of the lanes have handed over since the last time; `stop` here and
+    in the lanes.
 
-    Any other error of a lane, or of `settle`, ends the others at their next document, then it is raised. An error that
-    strikes this thread does not wait for them: what they do after that is nobody's, and leases see to it.
+    What `stop` raises, like any other error of a lane, ends them all at their next document, then it is raised. Who is
+    in the middle of one is waited for `GRACE_SECONDS`, and not at all where an error strikes this thread: what they do
+    after that is nobody's, and leases see to it.
     """
     todo: SimpleQueue[tuple[str, Lane]] = SimpleQueue()
     done: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
@@ -66,15 +74,33 @@ def side_by_side(
     working = min(MOST, len(lanes))
     for _ in range(working):
         Thread(target=work, name="penstock-lane", daemon=True).start()
+    due = math.inf
     try:
-        while working:
-            handed = [done.get()]
-            while not done.empty():
-                handed.append(done.get())
-            working -= handed.count(None)
-            settle([settled for settled in handed if settled])
+        while working and time.monotonic() < due:
+            if handed := _handed(done):
+                working -= handed.count(None)
+                settle([settled for settled in handed if settled])
+            if not halt.is_set():
+                try:
+                    stop()
+                except Stopped as error:
+                    broken.append(error)
+                    halt.set()
+            if halt.is_set():
+                due = min(due, time.monotonic() + GRACE_SECONDS)
     finally:
         halt.set()
     if broken:
         raise broken[0]
     return away
+
+
+def _handed(done: SimpleQueue[tuple[Any, ...] | None]) -> list[tuple[Any, ...] | None]:
+    """All there is, waiting a moment for the first."""
+    handed = []
+    try:
+        handed.append(done.get(timeout=_ASK_SECONDS))
+        while True:
+            handed.append(done.get_nowait())
+    except Empty:
+        return handed

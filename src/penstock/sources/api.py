@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -90,8 +91,15 @@ class Api:
 
     def reason_in(self, body: bytes) -> str:
         """What an error's body says, in one line, without the key."""
-        said = _reason_in(body)
-        return said.replace(self._key.get_secret_value(), "***") if self._key else said
+        said = _reason_in(self.keyless(body))
+        return self.keyless(said.encode(errors="replace")).decode()  # which JSON may have spelled otherwise
+
+    def keyless(self, body: bytes) -> bytes:
+        """A body without the key, which some services repeat, as it is or as it stood in the URL."""
+        key = self._key.get_secret_value() if self._key else ""
+        for form in {key, quote(key, safe="")} - {""}:
+            body = body.replace(form.encode(), b"***")
+        return body
 
     def _client(self) -> httpx.Client:
         if self._made is None:

@@ -66,11 +66,19 @@ class Core(PagedSource[CoreQuery]):
         return f"/works/{key}", {}
 
     def _next(self, envelope: Mapping[str, Any], answer: httpx.Response) -> str | None:
+        total, offset, limit = self._stands(envelope)
+        return str(offset + limit) if offset + limit < total else None
+
+    def _expected(self, envelope: Mapping[str, Any]) -> int:
+        total, offset, _ = self._stands(envelope)
+        return total - offset
+
+    def _stands(self, envelope: Mapping[str, Any]) -> tuple[int, int, int]:
+        """How many works were found, where the page begins, how many it may have."""
         try:
-            total, after = int(envelope["totalHits"]), int(envelope["offset"]) + int(envelope["limit"])
+            return int(envelope["totalHits"]), int(envelope["offset"]), int(envelope["limit"])
         except (KeyError, TypeError, ValueError):
             raise self._strange("the answer does not say where it stands ('totalHits', 'offset', 'limit')") from None
-        return str(after) if after < total else None
 
     def _urls(self, content: bytes) -> tuple[str, ...]:
         record = load_json(content)

@@ -12,10 +12,12 @@ from penstock.errors import UsageError
 from penstock.ir import Origin, RawPayload
 from penstock.sources.api import Missing
 from penstock.sources.identify import Identity, identify_json
-from penstock.sources.service import Page, Position, Q, ServiceSource, paged
+from penstock.sources.service import BadAnswer, Page, Position, Q, ServiceSource, paged
 from penstock.sources.sniff import FAULTS, READ
 
 PAGE = 20
+_KEPT = 1 << 20
+"""Bytes that are kept of an answer that is no record."""
 _BETWEEN = re.compile(r",?\s+|,(?=10\.|doi:|https?:|PMC)", re.IGNORECASE)
 """What parts keys in a text: not each comma, for DOIs and URLs may have some."""
 
@@ -31,6 +33,9 @@ class Answered:
 
 class LookupSource(ServiceSource[Q]):
     """A key that the service has no record for is listed all the same, as "not-found" with what the service says.
+
+    One that it answers again and again with what is no record is "malformed" as soon as another one is answered well.
+    Where nobody's is, or none of a whole page's number in a row, it is the service that is no good.
 
     A subclass says what is asked for (`_keys`) and how one record is (`_ask`).
     """
@@ -52,8 +57,28 @@ class LookupSource(ServiceSource[Q]):
         return None if payload.kind == "not-found" else payload
 
     def _listed(self, asked: Q, at: Position) -> Iterator[RawPayload]:
+        held: list[RawPayload] = []
+        fault: BadAnswer | None = None
+        answered = False
         for key, after, last in paged(lambda token: self._keys(asked, token), at, asked.limit):
-            yield self._looked_up(key, after, last=last)
+            try:
+                payload = self._looked_up(key, after, last=last)
+            except BadAnswer as error:
+                fault = error
+                held.append(self._no_record(error, key, after, last=last))
+                if len(held) == PAGE:
+                    raise
+                continue
+            answered = True
+            yield from (*held, payload)
+            held.clear()
+        if fault and held and not answered:
+            raise fault
+        yield from held
+
+    def _no_record(self, error: BadAnswer, key: str, after: Position, *, last: bool) -> RawPayload:
+        identity = Identity("malformed", note=error.message)
+        return self._payload(identity, error.content[:_KEPT], key, self.api.url, after=after, last=last)
 
     def _looked_up(self, key: str, after: Position | None = None, *, last: bool = False) -> RawPayload:
         try:

@@ -77,6 +77,10 @@ class PagedSource(ServiceSource[Q]):
         """The next page's token. `envelope` is the page's object, without its records."""
         ...
 
+    def _expected(self, envelope: Mapping[str, Any]) -> int:
+        """How many records there are from the page's first on, by what the service says; 0 where it doesn't."""
+        return 0
+
     @abstractmethod
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         """Path and parameters of one record."""
@@ -136,7 +140,10 @@ class PagedSource(ServiceSource[Q]):
             raise self._no_answer(answer, self.api.reason_in(body))
         if not isinstance(envelope.get(self.LIST), list):
             raise self._strange(f"the answer has no list {self.LIST!r}")
-        return Page(tuple(piece.content for piece in slices), self._next(envelope, answer))
+        after = self._next(envelope, answer)
+        if not slices and (missing := self._expected(envelope)) > 0:
+            raise self._no_answer(answer, f"it is empty, and {missing:,} records are still to come")
+        return Page(tuple(piece.content for piece in slices), after)
 
     def _read_one(self, answer: httpx.Response) -> bytes | None:
         """The record that an answer is; None where an answer says that there is none."""

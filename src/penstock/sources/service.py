@@ -31,6 +31,13 @@ FIRST = ""
 T = TypeVar("T")
 
 
+class BadAnswer(ServiceUnavailable):
+    """Nothing of what was asked for, in spite of status 200. `content` is what came, without the key."""
+
+    reason = "bad-answer"
+    content = b""
+
+
 class LimitedQuery(BaseModel):
     """What every source of a service may be asked."""
 
@@ -196,9 +203,11 @@ class ServiceSource(ABC, Generic[Q]):
             page_end=last,
         )
 
-    def _no_answer(self, answer: httpx.Response, why: str) -> ServiceUnavailable:
+    def _no_answer(self, answer: httpx.Response, why: str) -> BadAnswer:
         kind = answer.headers.get("content-type", "no type").partition(";")[0]
-        return ServiceUnavailable(f"source {self.name}: an answer that is no good ({kind}): {why}", reason="bad-answer")
+        error = BadAnswer(f"source {self.name}: an answer that is no good ({kind}): {why}")
+        error.content = self.api.keyless(answer.content)
+        return error
 
     def _strange(self, why: str) -> BadInput:
         return BadInput(

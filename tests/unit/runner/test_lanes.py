@@ -164,6 +164,52 @@ def test_a_request_to_stop_reaches_every_lane(bench: Bench, hosts: World) -> Non
     assert "running" not in bench.rows(STATES.status)
 
 
+def test_a_request_to_stop_waits_for_no_document_that_takes_long(
+    bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.runner.lanes.GRACE_SECONDS", 0.5)
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def fault(stage: str, texts: list[str]) -> None:
+        if texts == ["a0"] and stage == "parse":
+            begun.set()
+            go_on.wait(SECONDS)
+            ended.set()
+
+    def stop() -> None:
+        if begun.is_set():
+            raise Stopped("stopped by a test")
+
+    hosts.fault = fault
+    try:
+        with pytest.raises(Stopped, match="by a test"):
+            bench.run(stop=stop)
+        assert not ended.is_set()
+        assert "running" not in bench.rows(STATES.status)
+    finally:
+        go_on.set()
+    assert ended.wait(SECONDS)
+    hosts.fault = lambda stage, texts: None
+    assert bench.run().statuses == {"done": 10}
+
+
+def test_what_is_through_when_a_stop_is_asked_for_is_kept(bench: Bench, hosts: World) -> None:
+    asked = threading.Event()
+
+    def fault(stage: str, texts: list[str]) -> None:
+        if texts == ["a2"]:
+            asked.set()
+
+    def stop() -> None:
+        if asked.is_set():
+            raise Stopped("stopped by a test")
+
+    hosts.fault = fault
+    with pytest.raises(Stopped, match="by a test"):
+        bench.run(stop=stop)
+    assert statuses(bench)["a", "done"] == 3
+
+
 def test_an_interrupt_leaves_lanes_to_themselves_and_what_they_commit_late_is_fenced_off(
     bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 import respx
 
 from paged import KEY, core_works
-from penstock.errors import BadInput, RateLimited, UsageError
+from penstock.errors import BadInput, RateLimited, ServiceUnavailable, UsageError
 from penstock.sources.core import Core
 
 URL = "https://api.core.ac.uk/v3/search/works/"
@@ -87,6 +87,16 @@ def test_a_page_that_does_not_say_where_it_stands_is_of_another_shape(build: Bui
     respx.get(URL).respond(200, json=page)
     with pytest.raises(BadInput, match="where it stands"):
         list(build(Core).list({"query": "x"}))
+
+
+@respx.mock
+@pytest.mark.parametrize(("offset", "total"), [(100, 250), (200, 250), (0, 1)])
+def test_an_empty_page_before_the_end_is_no_end(build: Build, offset: int, total: int) -> None:
+    empty = {"totalHits": total, "limit": 100, "offset": offset, "results": []}
+    route = respx.get(URL).respond(200, json=empty)
+    with pytest.raises(ServiceUnavailable, match=f"{total - offset} records are still to come") as caught:
+        list(build(Core).list({"query": "x"}, f'["{offset}", 0, {offset}]'))
+    assert (caught.value.reason, route.call_count) == ("bad-answer", 3)
 
 
 @respx.mock

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -169,6 +170,59 @@ def test_what_is_no_record_is_asked_for_again(source: Unpaywall, broken: httpx.R
     with pytest.raises((ServiceUnavailable, RateLimited)) as caught:
         list(source.list({"dois": "10.5555/1"}))
     assert caught.value.attempts == 3
+
+
+NO_RECORDS = {
+    "a web page": httpx.Response(200, html=f"<!doctype html><p>{EMAIL}<p>?email={quote(EMAIL)}"),
+    "null": httpx.Response(200, text="null"),
+    "an error": refused(200, "Something broke"),
+    "nothing": httpx.Response(200, text=""),
+}
+
+
+@respx.mock
+@pytest.mark.parametrize("what", NO_RECORDS)
+@pytest.mark.parametrize("bad", [0, 1, 19, 20, 24])
+def test_a_doi_whose_answer_is_never_a_record_holds_up_no_other(source: Unpaywall, what: str, bad: int) -> None:
+    dois = [f"10.5555/{n}" for n in range(25)]
+    routes = [respx.get(URL + doi).mock(return_value=record(doi)) for doi in dois]
+    routes[bad].mock(return_value=NO_RECORDS[what])
+    found = list(source.list({"dois": dois}))
+    assert [payload.origin.key for payload in found] == dois
+    assert [payload.kind == "unpaywall-record" for payload in found] == [n != bad for n in range(25)]
+    assert [n for n, payload in enumerate(found) if payload.page_end] == [19, 24]
+    dead = found[bad]
+    assert (dead.kind, dead.source_id, dead.urls) == ("malformed", dois[bad], ())
+    hidden = NO_RECORDS[what].text.replace(EMAIL, "***").replace(quote(EMAIL), "***")
+    assert dead.content.decode() == hidden
+    assert "canary" not in hidden + dead.note
+    assert "an answer that is no good" in dead.note
+    assert routes[bad].call_count == 3
+    rest = source.list({"dois": dois}, dead.cursor)
+    assert [payload.origin.key for payload in rest] == dois[bad + 1 :]
+
+
+@respx.mock
+@pytest.mark.parametrize("good", [0, 1])
+def test_where_no_doi_is_answered_with_a_record_it_is_the_service(source: Unpaywall, good: int) -> None:
+    """A whole page of them, or all there are."""
+    dois = [f"10.5555/{n}" for n in range(good * 5 + 20)]
+    for doi in dois[: good * 5]:
+        respx.get(URL + doi).mock(return_value=record(doi))
+    respx.get(url__startswith=URL).mock(return_value=NO_RECORDS["null"])
+    found: list[RawPayload] = []
+    with pytest.raises(ServiceUnavailable, match="no good"):
+        found.extend(source.list({"dois": dois}))
+    assert [payload.origin.key for payload in found] == dois[: good * 5]
+
+
+@respx.mock
+def test_a_record_that_is_read_again_and_is_none_is_the_services_fault(source: Unpaywall) -> None:
+    route = respx.get(URL + "10.5555/1").mock(return_value=record("10.5555/1"))
+    (payload,) = source.list({"dois": "10.5555/1"})
+    route.mock(return_value=NO_RECORDS["null"])
+    with pytest.raises(ServiceUnavailable, match="no good"):
+        source.refetch(payload.origin)
 
 
 @respx.mock

@@ -181,6 +181,7 @@ def test_what_the_source_found_wrong_is_said_as_it_says(build: Build, shelf: She
     with pytest.raises(BadInput, match="1 GiB, and 64 MiB are allowed") as caught:
         build().execute(CONTEXT, given)
     assert (caught.value.reason, shelf.kept) == ("too-large", 0)
+    assert caught.value.next_step == "raise PENSTOCK_MAX_PAYLOAD_MB, then run the same again"
 
 
 def test_another_cap_redoes_no_download() -> None:

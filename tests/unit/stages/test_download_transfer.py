@@ -156,6 +156,24 @@ def test_a_range_of_something_else_is_not_taken(fetch: Fetch, library: Any, rang
     assert server.asked == [(), (f"bytes={PART}-", '"v1"')] * 3 + [()]
 
 
+@pytest.mark.parametrize("more", [5000, -5000])
+def test_a_range_that_is_not_as_long_as_it_says_is_not_taken(
+    fetch: Fetch, serve: Any, artifacts: ArtifactStore, more: int
+) -> None:
+    rest = PDF[PART:] + bytes(5000) if more > 0 else PDF[PART:more]
+
+    def speak(connection: socket.socket, number: int) -> None:
+        if number == 2:
+            connection.sendall(whole(rest, RIGHT, BY_THE_BOOK[1], status="206 Partial Content"))
+        else:
+            connection.sendall(whole(PDF[:PART] if number == 1 else PDF, *BY_THE_BOOK, length=len(PDF)))
+
+    server = serve(speak)
+    file = fetch(server.url)
+    assert artifacts.get(file.artifact) == PDF
+    assert (file.size, len(server.requests)) == (len(PDF), 3)
+
+
 def test_a_file_that_changed_meanwhile_is_taken_whole(fetch: Fetch, serve: Any, artifacts: ArtifactStore) -> None:
     newer = PDF[::-1].replace(b"FOE%%", b"%PDF-")
 

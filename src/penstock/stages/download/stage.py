@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.errors import BadInput, PenstockError, StoreBusy, TerminalError, TransientError
 from penstock.ir import Origin, PDFFile, RawPayload, StageContext
-from penstock.sources.sniff import FAULTS
 from penstock.stages.download.content import is_pdf, not_a_pdf
 from penstock.stages.download.transfer import Artifacts, HttpService, Transfer, shown
+from penstock.stages.faults import check_sound
 
 MAX_CANDIDATES = 10
 _HOST = re.compile(r"https?://(?:[^/?#]*@)?([^/?#]*)", re.IGNORECASE)
@@ -65,8 +65,7 @@ class HttpDownload:
     def execute(self, ctx: StageContext, payload: RawPayload) -> PDFFile:
         import httpx
 
-        if payload.kind in FAULTS:
-            raise BadInput(payload.note or FAULTS[payload.kind], reason=payload.kind)
+        check_sound(payload)
         if is_pdf(payload.content):
             return self._keep(payload)
         if not (urls := _urls(payload)):

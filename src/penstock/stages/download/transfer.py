@@ -88,6 +88,8 @@ class Transfer:
                     for piece in response.iter_bytes():
                         self.size += len(piece)
                         yield piece
+                    if response.status_code == 206 and self.size != total:  # its Content-Range was a lie
+                        raise _BeginAgain
                     return
                 except TransientError as error:
                     self._tries -= 1

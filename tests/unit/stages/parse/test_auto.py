@@ -35,6 +35,7 @@ def test_a_fault_of_the_source_is_the_reason_of_the_refusal(kind: str) -> None:
     with pytest.raises(BadInput, match="at byte 7") as caught:
         AutoParser().execute(CTX, broken)
     assert caught.value.reason == kind
+    assert ("PENSTOCK_MAX_PAYLOAD_MB" in caught.value.next_step) == (kind == "too-large")
 
 
 @pytest.mark.parametrize("kind", [*KNOWN, "something else"])
