@@ -9,8 +9,7 @@ IMAGE = "q 400 0 0 600 90 120 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x80 EI Q "
 """A picture that covers most of a page."""
 
 _MAP = """/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def
-1 begincodespacerange <00> <FF> endcodespacerange 1 beginbfrange <20> <7E> <E020> endbfrange endcmap end end"""
-"""A map that gives every character a meaning that nobody knows."""
+1 begincodespacerange <00> <FF> endcodespacerange 1 beginbfrange <20> <7E> <{}> endbfrange endcmap end end"""
 
 
 def text(*lines: str, x: float = 72, y: float = 770, size: float = 10, leading: float = 12, font: str = "F1") -> str:
@@ -25,10 +24,12 @@ def pdf(
     crop: Iterable[float] | None = None,
     rotate: int = 0,
     title: str = "",
-    unknown: bool = False,
+    meaning: str = "",
 ) -> bytes:
-    """A file with these contents, one a page. `unknown`: its fonts don't say what their characters mean."""
-    ways = "/ToUnicode 9 0 R" if unknown else ""
+    """A file with these contents, one a page. `meaning`: of a blank by what its fonts say, as UTF-16 in hex; of the
+    other characters, what follows it."""
+    ways = "/ToUnicode 9 0 R" if meaning else ""
+    meanings = _MAP.format(meaning)
     cropped = f"/CropBox [{_numbers(crop)}]" if crop else ""
     places = " ".join(f"{10 + 2 * number} 0 R" for number in range(len(pages)))
     objects = {
@@ -40,7 +41,7 @@ def pdf(
         5: "<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman "
         "/Encoding << /Type /Encoding /Differences [1 /fi /fl] >> >>",
         6: f"<< /Title ({_escaped(title)}) >>",
-        9: f"<< /Length {len(_MAP)} >> stream\n{_MAP}\nendstream",
+        9: f"<< /Length {len(meanings)} >> stream\n{meanings}\nendstream",
     }
     for number, content in enumerate(pages):
         objects[10 + 2 * number] = f"<< /Type /Page /Parent 2 0 R /Contents {11 + 2 * number} 0 R >>"

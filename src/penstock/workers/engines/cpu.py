@@ -27,6 +27,8 @@ from penstock.workers.engines.pdf_file import opened
 from penstock.workers.parsed import Page, Parsed
 
 _NO_TITLE = ("untitled", "microsoft word", "powerpoint")
+_LONGEST_TITLE = 500
+"""Characters."""
 _FILE_NAMES = (".doc", ".docx", ".dvi", ".pdf", ".tex", ".txt", ".indd", ".qxd", ".ps", ".rtf", ".odt")
 
 
@@ -89,7 +91,7 @@ def _parsed(sheets: list[Sheet], said: str) -> Parsed:
         )
     placed = [part for sheet, left in zip(sheets, runs, strict=True) for part in _placed(sheet, left)]
     found, title = elements(placed)
-    return Parsed(pages=pages, elements=tuple(found), title=title or said)
+    return Parsed(pages=pages, elements=tuple(found), title=(title or said)[:_LONGEST_TITLE].strip())
 
 
 def _page(sheet: Sheet, has_text: bool) -> Page:

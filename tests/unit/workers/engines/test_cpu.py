@@ -134,6 +134,34 @@ def test_a_paragraph_goes_on_on_the_next_page(read: Read) -> None:
     assert [element.continues for element in parsed.elements] == [False, False]
 
 
+NOTE = "1 The book is lost by now."
+
+
+def test_a_sentence_goes_on_beyond_notes_and_a_table(read: Read) -> None:
+    rows = table(("Drug", "Dose"), ("aspirin", "75 mg"), ("warfarin", "5 mg"), x=325, y=600)
+    left = text(*LEFT, *RIGHT[:3], "man who never raised his", size=9, y=600) + text(NOTE, size=7, y=480)
+    right = rows + text("Table 1. What they took.", x=325, size=9, y=550)
+    parsed = read(pdf(left + right + text("voice", *LEFT, size=9, x=325, y=520)))
+    first, second, *between = parsed.elements
+    assert (first.text.split()[-1], second.text.split()[0], second.continues) == ("his", "voice", True)
+    assert [element.text.split()[0] for element in between] == ["1", "Drug"]
+    assert not any(element.continues for element in between)
+
+
+def test_a_sentence_goes_on_beyond_a_note_on_the_page_before(read: Read) -> None:
+    parsed = read(pdf(text(*LEFT) + text(NOTE, size=7, y=60), text(*RIGHT)))
+    assert texts(parsed) == [" ".join(LEFT), " ".join(RIGHT), NOTE]
+    assert [element.continues for element in parsed.elements] == [False, True, False]
+
+
+def test_no_sentence_goes_on_beyond_text_or_formulas(read: Read) -> None:
+    formulas = table(("x", "y"), ("x + 1", "y + 1"), ("x + 2", "y + 2"))
+    for between in (text("Nobody knew that.", y=60), formulas):
+        parsed = read(pdf(text(*LEFT) + between, text(*RIGHT)))
+        assert [element.page for element in parsed.elements] == [1, 1, 2]
+        assert not any(element.continues for element in parsed.elements)
+
+
 def test_running_heads_feet_and_page_numbers_are_dropped(read: Read) -> None:
     words = ["apples", "pears", "plums", "cherries"]
     pages = [
@@ -198,6 +226,7 @@ def test_a_bold_item_of_a_list_is_no_heading(read: Read) -> None:
 
 def test_a_title_may_come_from_the_metadata(read: Read) -> None:
     assert read(pdf(text(*LEFT), title="What they said")).title == "What they said"
+    assert read(pdf(text(*LEFT), title="What " * 1000)).title == ("What " * 100).strip()
     for none in ("paper final.dvi", "Microsoft Word - a b.doc", "untitled document", "x"):
         assert read(pdf(text(*LEFT), title=none)).title == ""
 
@@ -208,6 +237,22 @@ def test_names_under_a_title_are_no_headings(read: Read) -> None:
     assert [element.kind for element in parsed.elements] == ["title", "paragraph", "heading", "paragraph"]
 
 
+def test_a_list_of_authors_is_no_end_of_what_stands_under_a_title(read: Read) -> None:
+    people = [f"Ada Lovelace, Max Born, Emmy Noether, Lise Meitner and {n} more" for n in range(4)]
+    page = text("A Report on the Two Wards", size=20) + text(*people, font="F2", size=12, y=740)
+    page += text("The Second Ward, Berlin", size=12, y=680) + text("ABSTRACT", size=8, y=650)
+    parsed = read(pdf(page + text(*LEFT, y=630) + text("Wards", font="F2", y=570) + text(*RIGHT, y=550)))
+    kinds = ["title", "paragraph", "paragraph", "heading", "paragraph", "heading", "paragraph"]
+    assert [element.kind for element in parsed.elements] == kinds
+
+
+def test_a_heading_behind_a_large_opening_is_one(read: Read) -> None:
+    opening = text(*LEFT[:3], "there were no more than five.", size=12, leading=14, y=740)
+    page = text("A Report on the Two Wards", size=20) + opening + text("The wards", font="F2", y=660)
+    kinds = ["title", "paragraph", "heading", "paragraph"]
+    assert [element.kind for element in read(pdf(page + text(*RIGHT, y=640))).elements] == kinds
+
+
 def test_captions_and_items_of_lists(read: Read) -> None:
     page = text(*LEFT) + text("Figure 2: The two wards.", y=680) + text("Figure 2 shows them.", y=640)
     items = [text(f"{n}. Item number {n}", y=600 - 12 * n) for n in range(1, 4)]
@@ -215,9 +260,9 @@ def test_captions_and_items_of_lists(read: Read) -> None:
     assert [element.kind for element in parsed.elements] == ["paragraph", "caption", "paragraph", *["list_item"] * 3]
 
 
-def table(*rows: tuple[str, ...], y: float = 700) -> str:
+def table(*rows: tuple[str, ...], x: float = 72, y: float = 700) -> str:
     return "".join(
-        text(cell, x=72 + 90 * column, y=y - 14 * row)
+        text(cell, x=x + 90 * column, y=y - 14 * row)
         for row, cells in enumerate(rows)
         for column, cell in enumerate(cells)
     )
@@ -266,7 +311,13 @@ def test_the_failure_says_how_many_pages_have_none(read: Read) -> None:
 
 
 def test_characters_that_mean_nothing_are_no_text(read: Read) -> None:
-    assert read.reason(pdf(text(*LEFT), unknown=True)) == "no-text-layer"
+    assert read.reason(pdf(text(*LEFT), meaning="E020")) == "no-text-layer"
+    assert read.reason(pdf(text(*LEFT), meaning="DBC0DC00")) == "no-text-layer"
+
+
+def test_characters_that_take_two_surrogates_are_whole(read: Read) -> None:
+    mathematical = "".join(chr(0x1D400 + ord(letter) - ord(" ")) for letter in LEFT[0].replace(" ", ""))
+    assert texts(read(pdf(text(LEFT[0].replace(" ", "")), meaning="D835DC00"))) == [mathematical]
 
 
 def test_too_large_is_said_before_anything_is_read(read: Read) -> None:

@@ -110,6 +110,7 @@ def test_compounds_are_pairs_of_words_in_the_midst_of_lines() -> None:
 
 def test_clean_text_has_no_ligatures_nor_characters_that_show_nothing() -> None:
     assert clean("\x00e\ufb03cient\u00a0\u200b  \uf0b7 line\x02") == "efficient • line-"
+    assert clean("\ud835\udc53 \ud835x") == "𝑓 \ufffdx"
 
 
 def test_which_way_a_text_runs() -> None:

@@ -45,6 +45,14 @@ GOES_ON = {
     ("sci_cup_psychogeriatrics", 4): ("cardiovascular), stroke, high", "blood pressure, or diabetes mellitus."),
     ("sci_cup_psychogeriatrics", 5): ("(57%) were classified with", "AD. Mean follow-up time"),
     ("sci_phoenix_phytochem", 3): ("confirmed the β (beta)", "orientation of the C-3"),
+    ("sci_bmc_dvt_review", 1): ("with low molecular", "weight heparins (LMWHs)"),
+    ("sci_cup_psychogeriatrics", 1): ("onset of dementia and approaches", "that promote continued"),
+    # with notes, tables or figures between
+    ("sci_acl_N18-3011", 3): ("one fully-connected layer and then", "fed into a two-layer"),
+    ("sci_acl_N18-3011", 1.5): ("(e.g., Lample et al.,", "2016), and assume that entity types"),
+    ("sci_cup_psychogeriatrics", 5.5): ("association was observed between", "the total number of life events"),
+    ("sci_pmlr_sepsis", 2): ("17 hours after the model would", "have detected sepsis"),
+    ("sci_pmlr_sepsis", 7.5): ("control encounter to be at the same fraction", "of its length of stay"),
     ("pypdf_multicolumn", 2): ("ipsum primis in faucibus orci", "luctus et ultrices posuere"),
     # the foot of a page, the head of the next
     ("sci_cup_psychogeriatrics", 4.5): ("hazards assumption was examined", "using graphical methods"),
@@ -61,8 +69,8 @@ IN_ORDER = {
         "they must be appropriately utilized.",
         "Introduction",
         "Modalities available for trauma patient",
-        "* Correspondence",
         "weight heparins (LMWHs) as the primary",
+        "* Correspondence",
         "Methods",
         "This review included all",
     ],
@@ -97,7 +105,7 @@ IN_ORDER = {
         "Table 2. Cox",
         "Note: aAdjusted",
     ],
-    ("sci_phoenix_phytochem", 1): ["ABSTRACT", "INTRODUCTION", "Correspondence to:", "dione and vitexin", "MATERIALS"],
+    ("sci_phoenix_phytochem", 1): ["ABSTRACT", "INTRODUCTION", "dione and vitexin", "Correspondence to:", "MATERIALS"],
     ("docling_2305.03393v1-pg9", 1): [
         "5.1 Hyper Parameter Optimization",
         "Table 1. HPO performed",
@@ -199,6 +207,19 @@ def test_what_runs_from_right_to_left_is_in_logical_order(data: Path) -> None:
     assert heading.text.startswith("تحسين الإنتاجية وحل المشكلات")
     assert len(paragraphs) == 4
     assert paragraphs[0].text.startswith("تعتبر البرمجة بلغة")
+
+
+def test_headings_of_a_first_page(data: Path) -> None:
+    headings = {
+        "sci_acl_N18-3011": ["Abstract", "1 Introduction"],
+        "sci_chemrxiv_explanations": ["Abstract"],
+        "sci_cup_psychogeriatrics": ["ABSTRACT", "Introduction"],
+        "sci_pmlr_sepsis": ["Abstract", "1. Introduction"],
+    }
+    for name, expected in headings.items():
+        elements = parse(data / f"pdf/{name}.pdf").elements
+        found = [element.text for element in elements if element.page == 1 and element.kind == "heading"]
+        assert (name, found) == (name, expected)
 
 
 def test_titles_are_found(data: Path) -> None:

@@ -23,7 +23,7 @@ from pypdfium2 import PdfPage, PdfTextPage
 
 from penstock.errors import BadInput
 from penstock.workers.engines.cpu_layout.geometry import overlap, turned, union
-from penstock.workers.engines.cpu_layout.words import clean
+from penstock.workers.engines.cpu_layout.words import clean, whole
 from penstock.workers.parsed import Box
 
 _MOST_CHARACTERS = 400_000
@@ -104,7 +104,8 @@ def read(page: PdfPage, number: int) -> Sheet:
     text_page = page.get_textpage()
     try:
         text = _text(text_page, number)
-        garbled = 2 * len(_GARBLED.findall(text)) > len(_PRINTED.findall(text))
+        meant = whole(text)
+        garbled = 2 * len(_GARBLED.findall(meant)) > len(_PRINTED.findall(meant))
         if not garbled:
             sheet.runs = _Reader(text_page, text, sheet, left, top).runs()
     finally:
@@ -114,7 +115,7 @@ def read(page: PdfPage, number: int) -> Sheet:
 
 
 def _text(page: PdfTextPage, number: int) -> str:
-    """The page's text, its n-th character pdfium's n-th. What a font has no meaning for is U+0000."""
+    """The page's text, its n-th character pdfium's n-th: a surrogate is one, what has no meaning is U+0000."""
     count = page.count_chars()
     if count > _MOST_CHARACTERS:
         raise BadInput(f"page {number} has {count} characters, more than {_MOST_CHARACTERS}", reason="too-large")

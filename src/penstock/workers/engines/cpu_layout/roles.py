@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import NamedTuple
 
 from penstock.ir.documents import BlockKind
@@ -37,10 +36,14 @@ _FRONT = re.compile(
     r"abstract|summary|key ?words|introduction|background|objectives?|r[ée]sum[ée]|zusammenfassung", re.I
 )
 """What may be a heading between the title and the text: names and addresses are large or bold there, too."""
+_ABSTRACT = re.compile(r"(?:a ?b ?s ?t ?r ?a ?c ?t|summary|r[ée]sum[ée]|zusammenfassung)(?:\s*[.:—–-]|$)", re.I)
+_ADDRESS = re.compile(r"\W*correspond(?:ence|ing)", re.I)
 _LABELS = re.compile(r"(?:original |research |review )?(?:article|paper|report|review)|.*\bopen access", re.I)
 _LEAST_ROWS = 3
 _LONG_PARAGRAPH = 200
-"""Characters: names and addresses have fewer."""
+"""Characters."""
+_MOST_BETWEEN = 100
+"""Blocks that may stand between the two parts of a sentence."""
 
 
 class Placed(NamedTuple):
@@ -69,15 +72,14 @@ def elements(placed: Sequence[Placed]) -> tuple[list[Element], str]:
     body = _body_size(part.block for part in placed)
     first = min((part.page for part in placed), default=0)
     title = _title([draft for draft in drafts if draft.placed.page == first], body)
-    front = _front(drafts, title)
+    front = _front(drafts, title, body, _body_size(part.block for part in placed if part.page == first))
     drafts = [
         replace(draft, kind="title" if draft in title else _kind(drafts, place, body, in_front=place in front))
         for place, draft in enumerate(drafts)
     ]
     drafts = _with_captions(drafts)
     levels = _levels(drafts)
-    going_on = [False, *(_goes_on(last, draft) for last, draft in pairwise(drafts))]
-    found = [_element(draft, levels, continues) for draft, continues in zip(drafts, going_on, strict=False)]
+    found = [_element(draft, levels, continues) for draft, continues in _in_sentences(drafts, body)]
     return found, " ".join(draft.text for draft in title)
 
 
@@ -117,11 +119,18 @@ def _title(drafts: list[_Draft], body: float) -> list[_Draft]:
     return title
 
 
-def _front(drafts: list[_Draft], title: list[_Draft]) -> range:
-    """The places between the title and the first long paragraph: of authors and where they are."""
-    start = drafts.index(title[-1]) + 1 if title else 0
-    end = next((place for place in range(start, len(drafts)) if len(drafts[place].text) >= _LONG_PARAGRAPH), start)
-    return range(start, end) if title else range(0)
+def _front(drafts: list[_Draft], title: list[_Draft], *usual: float) -> range:
+    """The places between the title and the abstract or the first long paragraph: of authors and where they are, which
+    may be as long, but are bold, of an unusual size or no sentences."""
+    if not title:
+        return range(0)
+    start = drafts.index(title[-1]) + 1
+    for place, draft in enumerate(drafts[start:], start):
+        block = draft.placed.block
+        prose = len(draft.text) >= _LONG_PARAGRAPH and (block.size < _BIGGER * max(usual) or ends_sentence(draft.text))
+        if _ABSTRACT.match(draft.text) or (prose and not block.bold and block.size >= _NOT_SMALLER * min(usual)):
+            return range(start, place)
+    return range(start, start)
 
 
 def _kind(drafts: list[_Draft], place: int, body: float, *, in_front: bool) -> BlockKind:
@@ -130,6 +139,8 @@ def _kind(drafts: list[_Draft], place: int, body: float, *, in_front: bool) -> B
         return "table" if _is_table(drafts, place) else "paragraph"
     if _CAPTION.match(draft.text):
         return "caption"
+    if draft.placed.page == drafts[0].placed.page and _ABSTRACT.fullmatch(draft.text):
+        return "heading"
     if _is_heading(draft, body) and not (in_front and not _FRONT.match(draft.text) and not _NUMBERED.match(draft.text)):
         return "heading"
     return "list_item" if MARKER.match(draft.text) else "paragraph"
@@ -184,14 +195,61 @@ def _style(draft: _Draft) -> tuple[float, bool]:
     return _rounded(draft.placed.block.size), draft.placed.block.bold
 
 
+def _in_sentences(drafts: list[_Draft], body: float) -> list[tuple[_Draft, bool]]:
+    """The drafts, and whether each goes on the one before it: what stood between the two comes behind them."""
+    done: list[tuple[_Draft, bool]] = []
+    for draft in drafts:
+        begun = _begun([last for last, _ in done[-_MOST_BETWEEN:]], draft, body)
+        done.insert(len(done) - (begun or 0), (draft, begun is not None))
+    return done
+
+
+def _begun(before: list[_Draft], draft: _Draft, body: float) -> int | None:
+    """How many drafts stand between what this one goes on and itself, None if it goes on nothing. Those between are
+    notes, tables and figures, not formulas; only what is as large as most text goes on beyond them."""
+    between: list[_Draft] = []
+    for last in reversed(before):
+        if _goes_on(last, draft):
+            shown = any(one.kind in ("caption", "table") for one in between)
+            formulas = not shown and any(one.placed.block.tabular for one in between)
+            return None if formulas else len(between)
+        if draft.placed.block.size < _NOT_SMALLER * body or not _is_between(last, draft, between):
+            return None
+        between.append(last)
+    return None
+
+
+def _is_between(last: _Draft, draft: _Draft, below: list[_Draft]) -> bool:
+    """Whether it is a note, a table or a part of a figure, as a line above one in its column is."""
+    a, b = last.placed, draft.placed
+    if _is_inset(last) or _ADDRESS.match(last.text) or (a.aside and not b.aside):
+        return True
+    if a.block.size < _NOT_SMALLER * b.block.size:
+        return True
+    if not below or last.kind != "paragraph" or len(a.block.lines) > 1:
+        return False
+    return _is_inset(below[-1]) and (a.page, a.column) == (below[-1].placed.page, below[-1].placed.column)
+
+
+def _is_inset(draft: _Draft) -> bool:
+    return draft.kind in ("caption", "table") or draft.placed.block.tabular
+
+
 def _goes_on(last: _Draft, draft: _Draft) -> bool:
     a, b = last.placed, draft.placed
-    if (a.page, a.column) == (b.page, b.column) or last.kind not in ("paragraph", "list_item"):
+    if (a.page, a.column) == (b.page, b.column) or a.aside != b.aside or not _is_open(last):
         return False
-    if draft.kind != "paragraph" or a.block.tabular or b.block.tabular or ends_sentence(last.text):
+    if draft.kind != "paragraph" or b.block.tabular:
         return False
     alike = abs(a.block.size - b.block.size) <= (1 - _NOT_SMALLER) * a.block.size
     return alike and (draft.text[0].islower() or (_is_filled(a.block) and len(draft.text) >= _LONG_PARAGRAPH))
+
+
+def _is_open(draft: _Draft) -> bool:
+    """Whether it is running text that doesn't end with a sentence."""
+    if draft.kind not in ("paragraph", "list_item") or draft.placed.block.tabular:
+        return False
+    return not ends_sentence(draft.text) and not _ADDRESS.match(draft.text)
 
 
 def _is_filled(block: Block) -> bool:

@@ -23,6 +23,7 @@ _LIGATURES = str.maketrans(
         "\uf0fc": "✓",
     }
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]|\u00ad(?!$)")
 _HEAD = re.compile(r"([^\W_]+)[-\u00ad\u2010]$")
 _TAIL = re.compile(r"[^\W_]+")
@@ -35,10 +36,17 @@ _UNPARTED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
+def whole(text: str) -> str:
+    """Two surrogates, which pdfium counts as two characters, are the one they stand for; a lone one is U+FFFD."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def clean(text: str) -> str:
-    """Without ligatures, control characters and runs of blanks; a soft hyphen only at the end."""
+    """Without ligatures, surrogates, control characters and runs of blanks; a soft hyphen only at the end."""
     if not text.isascii() or not text.isprintable():
-        text = _CONTROL.sub("", text.translate(_LIGATURES))
+        text = _CONTROL.sub("", whole(text).translate(_LIGATURES))
     return " ".join(text.split())
 
 
