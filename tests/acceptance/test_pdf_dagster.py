@@ -58,9 +58,10 @@ class Works(Stack):
         database.close()
         return found
 
-    def all_ended(self) -> bool:
+    def all_ended(self, documents: int = 1) -> bool:
+        """A run that was killed before it had begun is noticed after three minutes: until then it may not have listed."""
         found = self.statuses()
-        return bool(found) and not set(found) - set(ENDED)
+        return sum(found.values()) >= documents and not set(found) - set(ENDED)
 
     def resumed(self) -> list[str]:
         """The runs of batches that resume."""
@@ -155,18 +156,15 @@ def test_runs_and_daemons_killed_twenty_times(
             time.sleep(random.uniform(1, 4))
             kills += victim(works)
         until = time.monotonic() + 300
-        while kills < times and not works.all_ended() and time.monotonic() < until:
+        while kills < times and not works.all_ended(40) and time.monotonic() < until:
             time.sleep(random.uniform(0.5, 2))
             kills += victim(works)
         assert kills >= times // 2, "hardly anything could be killed"
-        while not works.all_ended() and time.monotonic() < until + 300:
+        while not works.all_ended(40) and time.monotonic() < until + 300:
             time.sleep(1)
-        if not works.all_ended():  # what lost three runs waits for somebody to ask again
-            assert works.penstock("retry") in (0, 3)
-            assert works.penstock("run", "pdfs", "--resume") in (0, 3)
     finally:
         worker.terminate()
         worker.wait(60)
     works.stop()
-    assert works.all_ended(), works.statuses()
+    assert works.all_ended(40), works.statuses()
     assert oracle.facts(works.folder / "home") == calm
