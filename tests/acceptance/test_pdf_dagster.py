@@ -59,7 +59,7 @@ class Works(Stack):
         return found
 
     def all_ended(self, documents: int = 1) -> bool:
-        """A run that was killed before it had begun is noticed after three minutes: until then it may not have listed."""
+        """All of so many. A run that was killed before it had begun is noticed after three minutes."""
         found = self.statuses()
         return sum(found.values()) >= documents and not set(found) - set(ENDED)
 
