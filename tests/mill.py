@@ -38,6 +38,9 @@ class Watched:
     pages: list[tuple[int, int]] = field(default_factory=list)
     on_page: Callable[[], None] | None = None
 
+    def started(self) -> None:
+        return None
+
     def began(self, source_id: str) -> None:
         return None
 

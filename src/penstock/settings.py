@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     """How long a run that the sensor started for what is through its gate takes along what comes after, at most."""
     group_size: int = Field(default=64, ge=1, le=10_000)
     group_seconds: float = Field(default=1.0, gt=0, le=3600)
-    max_payload_mb: float = Field(default=64.0, gt=0, le=65_536)
+    max_payload_mb: float = Field(default=100.0, gt=0, le=65_536)
     """Larger records are dead-lettered as too-large."""
 
     @field_validator("download_origins")

@@ -110,7 +110,11 @@ def test_who_follows_is_told_of_documents_that_failed_meanwhile(shell: Shell) ->
     follower = shell.start(*FOLLOW)
     until(lambda: shell.waiting() == len(GOOD) + 1, "the documents come to the gate")
     assert shell.penstock(*WORK, "--once")[0] == 3
-    assert ended(follower)[0] == 3
+    status, out, _ = ended(follower)
+    assert status == 3
+    told = out[out.index("complete: 3 documents: 3 done") :]
+    assert f"papers/{SCAN}  dead at pdf_gate, no-text-layer\n    no text layer" in told
+    assert told.endswith("1 dead: no-text-layer\nno document of pdf-two-phase waits\n")
     assert oracle.problems(shell.folder / ".penstock") == []
 
 
@@ -128,10 +132,11 @@ def test_who_follows_can_be_stopped_and_the_documents_wait_on(shell: Shell) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_waits_for_documents_can_be_stopped(shell: Shell, number: signal.Signals) -> None:
+    shell.penstock("run", "auto", "papers")  # there is a ledger, and nothing for a worker
     worker = shell.start(*WORK)
-    until(lambda: (shell.folder / ".penstock/ledger.db").exists() and shell.workers() == 1, "the worker is there")
+    until(lambda: shell.workers() == 1, "the worker is there")
     worker.send_signal(number)
     status, out, err = ended(worker)
     assert (status, out.splitlines()[-1]) == (128 + number, "0 documents parsed, 0 failed; 0 pages")
-    assert (err.count("\n"), f"stopped by {number.name}" in err) == (1, True)
+    assert err == f"stopped by {number.name} (start it again: the documents wait)\n"
     assert shell.workers() == 0

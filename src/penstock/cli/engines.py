@@ -40,23 +40,26 @@ def host_of(settings: Settings, asked: Asked) -> Host:
     engine = asked.engine or settings.pdf_engine
     known_name("engine", engine, ENGINES)
     if engine == "auto":
-        engine = _chosen(settings.pdf_cpu if asked.cpu is None else asked.cpu)
+        engine = _chosen(settings, asked)
+    elif asked.cpu is not None:
+        raise UsageError(f"--cpu and --no-cpu are for the engine auto, not for {engine}")
     _check(engine, asked)
     if engine == "cpu":
         return _cpu(asked)
     return _server(settings, asked) if engine == "mineru-http" else _gpu(asked)
 
 
-def _chosen(cpu: bool) -> str:
+def _chosen(settings: Settings, asked: Asked) -> str:
     """MinerU where there is a GPU, else the CPU engine where that is allowed."""
     from penstock.workers.engines.gpus import usable_gpus
 
     try:
         usable_gpus(os.environ)
     except EngineUnavailable as none:
-        if not cpu:
+        if not (settings.pdf_cpu if asked.cpu is None else asked.cpu):
             raise EngineUnavailable(
-                f"{none.message}, and the CPU engine is not allowed", next_step="mend that, or leave out --no-cpu"
+                f"{none.message}, and the CPU engine is not allowed",
+                next_step=f"mend that, or {'unset PENSTOCK_PDF_CPU' if asked.cpu is None else 'leave out --no-cpu'}",
             ) from None
         return "cpu"
     return "mineru"
@@ -84,7 +87,7 @@ def _cpu(asked: Asked) -> Host:
 
 def _server(settings: Settings, asked: Asked) -> Host:
     from penstock.workers.engines.mineru_api import KEY_VARIABLE
-    from penstock.workers.engines.mineru_http import LIMITS
+    from penstock.workers.engines.mineru_http import LIMITS, MineruHttpHost
     from penstock.workers.host import child_host
 
     url = asked.url or settings.mineru_url
@@ -97,6 +100,7 @@ def _server(settings: Settings, asked: Asked) -> Host:
         slots=asked.slots or 1,
         limits=_limits(LIMITS, asked),
         environment={KEY_VARIABLE: key.get_secret_value()} if key else {},
+        made=MineruHttpHost,
     )
 
 

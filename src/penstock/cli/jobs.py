@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from penstock.ledger.jobs_read import BatchRow, JobRow
 
 _NOTHING_YET = "nothing here yet: penstock run PIPELINE PATH… starts some"
+LOST = ("dead", "failed")
+LIMIT = 50
 _STYLES = {"done": "green", "complete": "green", "dead": "red", "failed": "yellow", "partial": "yellow"}
 
 
@@ -33,7 +35,7 @@ def jobs(
     batch: Annotated[int | None, typer.Option(help="Only of this batch.")] = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits at a gate, and what for.")] = False,
     batches: Annotated[bool, typer.Option("--batches", help="List batches instead.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")] = LIMIT,
     tenant: Tenant = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -78,6 +80,8 @@ def jobs(
                 return
             if wanted == "waiting":
                 _show_waiting(stdout(), [(row, at[row.job_id]) for row in rows if row.job_id in at], gates.now())
+            elif wanted in LOST:
+                show_lost_jobs(stdout(), rows)
             else:
                 _show_jobs(stdout(), rows)
         shown = len(found) if batches else len(rows)
@@ -114,6 +118,20 @@ def cancel(
         )
     if len(cancelled) < len(ids):
         say(console, f"{counted(len(ids) - len(cancelled), 'document')} had nothing under way")
+
+
+def show_lost_jobs(console: Console, rows: Sequence[JobRow]) -> None:
+    """Who did not get through, why, and what helps."""
+    from penstock.cli.report import show_failures
+    from penstock.runner import Failure
+
+    failures = [
+        Failure(
+            r.source_id, r.doc_id, r.current_stage or "", r.status, r.reason or "", r.message or "", r.next_step or ""
+        )
+        for r in rows
+    ]
+    show_failures(console, failures, most=len(failures))
 
 
 def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:

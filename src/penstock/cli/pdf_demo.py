@@ -114,17 +114,15 @@ class PdfDemo:
 
     def _show_losses(self) -> None:
         """What did not get through, and why: in a tour that is part of what is to be seen."""
-        from penstock.cli.report import show_failures
-        from penstock.runner import Failure
+        from penstock.cli.jobs import LIMIT, LOST, show_lost_jobs
+        from penstock.ledger.jobs_read import JobsReader
 
-        lost = self.app.ledger.reports.failures(tenant=self._tenant, pipeline=PIPELINE)
-        if lost:
-            say(self.console, "penstock jobs --status dead", "bold")
-            show_failures(
-                self.console,
-                [Failure(f.source_id, f.doc_id, f.stage, f.status, f.reason, f.message, f.next_step) for f in lost],
-            )
-            self.console.print()
+        for status in LOST:
+            rows, _ = JobsReader(self.app.ledger.database).jobs(self._tenant, status=status, limit=LIMIT)
+            if rows:
+                say(self.console, f"penstock jobs --status {status}", "bold")
+                show_lost_jobs(self.console, rows)
+                self.console.print()
 
     def _tour(self) -> bool:
         from penstock.cli.embedding import query_embedder

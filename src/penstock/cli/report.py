@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli.screen import counted, document_name, fault, say, text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from rich.console import Console
     from rich.table import Table
 
+    from penstock.ledger.reports import FailedDocument
     from penstock.runner import Failure, RunReport, StageReport
 
 SHOWN_FAILURES = 20
 SHOWN_NAMES = 3
+LISTED = "penstock jobs --status dead, --status failed"
 _COUNTS = ("done", "reused", "before", "dead", "failed", "waiting")
 _STYLES = {"dead": "red", "failed": "yellow", "waiting": "cyan"}
 _OUTCOMES = {"complete": "green", "partial": "yellow", "failed": "red"}
@@ -39,7 +44,7 @@ def show_report(console: Console, report: RunReport) -> None:
     lost = sum(stage.dead + stage.failed for stage in report.stages)
     shown = show_failures(console, failures)
     if lost > shown:
-        say(console, f"… and {counted(lost - shown, 'more document')}: penstock jobs --status dead, --status failed")
+        say(console, f"… and {counted(lost - shown, 'more document')}: {LISTED}")
     if report.error:
         console.print(fault(report.error, report.next_step or _AFTER_FAILURE))
     say(console, f"{report.outcome}: {statuses(report)}", _OUTCOMES[report.outcome])
@@ -50,7 +55,30 @@ def show_report(console: Console, report: RunReport) -> None:
 _AFTER_FAILURE = "mend the cause, then run the same again, or: penstock retry"
 
 
+def show_lost(console: Console, lost: int, failures: list[Failure], told: Collection[str]) -> None:
+    """What was lost besides the runs, or at another's: all but the documents that reports have told of, then how many
+    for which reason. `lost`: all of them, of which `failures` are the first."""
+    new = [failure for failure in failures if failure.doc_id not in told]
+    if not new:
+        return
+    shown = show_failures(console, new)
+    if lost > len(told) + shown:
+        say(console, f"… and {counted(lost - len(told) - shown, 'more document')}: {LISTED}")
+    many = Counter((failure.status, failure.reason) for failure in new)
+    say(console, ", ".join(f"{count:,} {status}: {reason}" for (status, reason), count in many.items()), "yellow")
+
+
+def failures_told(rows: Iterable[FailedDocument]) -> list[Failure]:
+    """The ledger's as a run's."""
+    from penstock.runner import Failure
+
+    return [Failure(r.source_id, r.doc_id, r.stage, r.status, r.reason, r.message, r.next_step) for r in rows]
+
+
 def nothing_to_do(report: RunReport) -> str:
+    """One line. That documents wait is something to do, though not for this run."""
+    if report.statuses.get("waiting"):
+        return statuses(report)
     if not report.documents:
         return "nothing to do: no documents were found there"
     if report.statuses.get("done", 0) == report.documents:
@@ -78,10 +106,10 @@ def stage_table(stages: list[StageReport] | tuple[StageReport, ...] | Any) -> Ta
     return table
 
 
-def show_failures(console: Console, failures: list[Failure]) -> int:
+def show_failures(console: Console, failures: list[Failure], most: int = SHOWN_FAILURES) -> int:
     """A block for each thing that went wrong: who met it, stage and reason, then what was said and what helps.
 
-    Answers how many of the failures were told of: of different things only the first SHOWN_FAILURES are.
+    Answers how many of the failures were told of: of different things only the first `most` are.
     """
     from rich.padding import Padding
     from rich.text import Text
@@ -90,7 +118,7 @@ def show_failures(console: Console, failures: list[Failure]) -> int:
     for failure in failures:
         about = (failure.stage, failure.status, failure.reason, failure.message, failure.next_step)
         alike.setdefault(about, []).append(failure)
-    told = list(alike.values())[:SHOWN_FAILURES]
+    told = list(alike.values())[:most]
     for group in told:
         first = group[0]
         names = ", ".join(document_name(failure.source_id) for failure in group[:SHOWN_NAMES])

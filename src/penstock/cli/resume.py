@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.bootstrap import App
     from penstock.ledger.gate_read import GateReader
     from penstock.pipelines.topology import Topology
-    from penstock.runner import RunReport
+    from penstock.runner import Failure, RunReport
 
 LOOK_SECONDS = 0.5
 ALL = 1 << 62
@@ -55,7 +55,8 @@ class Resuming:
 
     def once(self) -> Iterator[RunReport]:
         """A run for what is ready now, and for what runs that broke off left behind the gate."""
-        self.app.ledger.gates.expire()
+        while self.app.ledger.gates.expire():
+            pass
         for field in self._fields:
             yield from self._run(field)
 
@@ -70,9 +71,14 @@ class Resuming:
                         yield from self._run(field)
                 look()
 
-    def lost_since(self, then: int) -> int:
-        """How many documents workers, gates and runs have given up on from then on (see `now`)."""
-        return self._reader.lost_since(then, self.tenant, self.topology.name)
+    def lost_since(self, then: int) -> tuple[int, list[Failure]]:
+        """How many documents workers, gates and runs have given up on from then on (see `now`), and the first of
+        them."""
+        from penstock.cli.report import failures_told
+
+        lost = self._reader.lost_since(then, self.tenant, self.topology.name)
+        rows = self.app.ledger.reports.failures(tenant=self.tenant, pipeline=self.topology.name, since=then)
+        return lost, failures_told(rows)
 
     def now(self) -> int:
         return self._reader.now()
@@ -124,16 +130,18 @@ class Resuming:
 
     @contextmanager
     def _looking(self) -> Iterator[Callable[[], None]]:
-        """What to call between two looks: it waits a little, and says now and then how many wait."""
+        """What to call between two looks: it waits a little, and says now and then how many wait, if others do
+        than it last said."""
         from penstock.runner.interrupts import held_interrupts
 
-        console, told = stderr(), 0.0
+        console, told, line = stderr(), 0.0, ""
 
         def look() -> None:
-            nonlocal told
+            nonlocal told, line
             if time.monotonic() - told >= LINE_SECONDS:
-                told = time.monotonic()
-                say(console, self.standing, "dim")
+                told, before, line = time.monotonic(), line, self.standing
+                if line != before:
+                    say(console, line, "dim")
             time.sleep(LOOK_SECONDS)
             stop()
 

@@ -66,7 +66,7 @@ def run(
     Exit status: 0 complete, 1 failed, 2 a mistake in what was asked for, 3 some documents did not get through.
     """
     from penstock.bootstrap import open_app
-    from penstock.cli.report import report_json, show_report
+    from penstock.cli.report import report_json, show_lost, show_report
     from penstock.cli.resume import Resuming
     from penstock.cli.screen import print_json, say, stdout
     from penstock.runner import RunRequest
@@ -78,7 +78,13 @@ def run(
         goes_on = resume or follow
         works = batch is not None or bool(asked) or source != FILES or not goes_on
         if (resume and works) or (not works and (full or retire)):
-            raise UsageError("nothing is listed here: leave out all that is about a listing, or --resume")
+            given = {"PATH…": paths, "--source": source != FILES, "--query": query, "--limit": limit is not None,
+                     "--batch": batch is not None, "--full": full, "--retire": retire}  # fmt: skip
+            raise UsageError(
+                f"{'--resume' if resume else '--follow without a PATH'} lists nothing: "
+                f"leave out {', '.join(option for option, value in given.items() if value)}",
+                next_step=f"or leave out --resume: penstock run {pipeline} …" if resume else None,
+            )
         if batch is None and works:
             check_query(app, source, asked)
         elif asked:
@@ -87,8 +93,9 @@ def run(
             raise UsageError("only a whole listing tells what is gone: leave out --batch and --limit")
         leaves: Retire = "none" if not retire else "all" if yes else "some"
         waits = Resuming(app, topology, owner) if goes_on or topology.gates else None
-        began = waits.now() if waits and follow else None
+        began = waits.now() if waits and goes_on else None
         console, runs, status = stdout(), [], 0
+        told: set[str] = set()
 
         def reports() -> Iterator[RunReport]:
             if works:
@@ -98,17 +105,20 @@ def run(
 
         for report in reports():
             status = max(status, STATUS[report.outcome], key=WORSE)
+            told.update(failure.doc_id for stage in report.stages for failure in stage.failures)
             if as_json:
                 runs.append(report_json(topology.name, report))
             else:
                 show_report(console, report)
-        if waits and began is not None and waits.lost_since(began):
+        lost, failures = waits.lost_since(began) if waits and began is not None else (0, [])
+        if lost:
             status = max(status, STATUS["partial"], key=WORSE)
         if as_json:
-            print_json(
-                {"pipeline": topology.name, "runs": runs, "queues": waits and waits.queues} if goes_on else runs[0]
-            )
-        elif waits and (line := waits.standing if goes_on else waits.next_step):
+            all_runs = {"pipeline": topology.name, "runs": runs, "lost": failures, "queues": waits and waits.queues}
+            print_json(all_runs if goes_on else runs[0])
+            raise typer.Exit(status)
+        show_lost(console, lost, failures, told)
+        if waits and (line := waits.standing if goes_on else waits.next_step):
             say(console, line)
     raise typer.Exit(status)
 

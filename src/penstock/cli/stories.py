@@ -59,7 +59,8 @@ def tell_chunk(console: Console, story: ChunkStory) -> None:
     if story.heading:
         _fact(console, "under", " › ".join(story.heading))
     _fact(console, "text", f"characters {story.start:,}–{story.end:,} of the document's")
-    console.print(Padding(text(short(story.text, 600)), (0, 0, 1, 2), expand=False))
+    console.print(Padding(text(short(story.text, 600)), (0, 0, 0, 2), expand=False))
+    console.print()
     if story.pages:
         _fact(console, "stands on", on_pages(story.pages))
         _fact(console, "look at it", f"penstock picture {story.chunk_id}", "bold")

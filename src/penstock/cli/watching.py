@@ -15,11 +15,19 @@ if TYPE_CHECKING:
 
 
 class Told:
-    """Called from a worker's threads."""
+    """Called from a worker's threads. `opening` is said once its engine is there."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._errors = console, stderr()
+    def __init__(self, console: Console, opening: str) -> None:
+        self._console, self._errors, self._opening = console, stderr(), opening
         self._due: dict[str, float] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many documents have begun and not ended."""
+        return len(self._due)
+
+    def started(self) -> None:
+        say(self._console, self._opening, "bold")
 
     def began(self, source_id: str) -> None:
         self._due[source_id] = time.monotonic() + LINE_SECONDS

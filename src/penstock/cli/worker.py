@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.request import missing_ledger
+from penstock.cli.request import check_ledger
 from penstock.errors import Stopped
 
 if TYPE_CHECKING:
@@ -71,34 +71,37 @@ def pdf(
     asked = Asked(engine, cpu, url, slots, memory_mb, page_seconds, document_seconds, tier, ocr_mode, mineru_api)
     with closing(open_app()) as penstock:
         host = host_of(penstock.settings, asked)
+        check_ledger(penstock.settings)
         raise typer.Exit(_work(stdout(), penstock, host, batch, once=once))
 
 
 def _work(console: Console, app: App, host: Host, batch: int, *, once: bool) -> int:
-    from penstock.cli.screen import complain, counted, say
+    from penstock.cli.screen import complain, counted
     from penstock.cli.watching import Told
     from penstock.runner.interrupts import held_interrupts
     from penstock.workers.pdf import PdfWorker
     from penstock.workers.reach import check_reach
 
     check_reach(app.ledger, shared_artifacts=bool(app.settings.artifacts_url))
+    told = Told(console, f"engine {host.name} {host.version}, {counted(host.slots, 'slot')}")
     worker = PdfWorker(
         app.ledger,
         app.artifacts,
         host,
         lease_seconds=app.settings.lease_seconds,
-        watcher=Told(console),
+        watcher=told,
         batch=batch,
         once=once,
     )
-    say(console, f"engine {host.name} {host.version}, {counted(host.slots, 'slot')}", "bold")
     with held_interrupts() as stop:
         try:
             tally = worker.run(stop)
-        except Stopped as error:
-            complain(error)
+        except Stopped:
+            received = stop.received or signal.SIGINT
+            left = f"; given back: {counted(told.under_way, 'document')}" if told.under_way else ""
+            complain(Stopped(f"stopped by {received.name}{left}", next_step="start it again: the documents wait"))
             _sum_up(console, worker.tally)
-            return 128 + (stop.received or signal.SIGINT)
+            return 128 + received
     _sum_up(console, tally)
     return PARTIAL if tally.failures else 0
 
@@ -124,9 +127,9 @@ def status(
 
     console = stdout()
     with closing(open_app()) as penstock:
-        there = not missing_ledger(penstock.settings)
-        rows = penstock.ledger.workers.status(ended=gone) if there else []
-        queues = GateReader(penstock.ledger.database).queues(penstock.settings.tenant) if there else []
+        check_ledger(penstock.settings)
+        rows = penstock.ledger.workers.status(ended=gone)
+        queues = GateReader(penstock.ledger.database).queues(penstock.settings.tenant)
     if as_json:
         workers = [asdict(row) | {"pages_per_second": row.pages_per_second} for row in rows]
         print_json({"workers": workers, "queues": queues})

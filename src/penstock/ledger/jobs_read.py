@@ -24,8 +24,8 @@ _MOST_NAMES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """Times are epoch milliseconds. `reason` and `message` of what stands failed or dead; `waiting_for` a gate's ledger
-    field."""
+    """Times are epoch milliseconds. `reason`, `message` and `next_step` of what stands failed or dead; `waiting_for`
+    a gate's ledger field."""
 
     job_id: int
     doc_id: str
@@ -42,6 +42,7 @@ class JobRow:
     updated_at: int
     reason: str | None
     message: str | None
+    next_step: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,13 @@ class JobsReader:
         if batch is not None:
             query = query.join(batch_jobs, batch_jobs.c.job_id == jobs.c.id).where(batch_jobs.c.batch_id == batch)
         chosen = query.order_by(jobs.c.updated_at.desc(), jobs.c.id.desc()).limit(limit).subquery()
-        reason, message = (
+        why = (
             select(column)
             .where(stage_states.c.job_id == jobs.c.id, stage_states.c.status.in_(("failed", "dead")))
             .order_by(stage_states.c.stage)
             .limit(1)
             .scalar_subquery()
-            for column in (stage_states.c.reason, stage_states.c.message)
+            for column in (stage_states.c.reason, stage_states.c.message, stage_states.c.next_step)
         )
         rows: Select[Any] = (
             select(
@@ -105,8 +106,7 @@ class JobsReader:
                 jobs.c.waiting_for,
                 jobs.c.waiting_since,
                 jobs.c.updated_at,
-                reason,
-                message,
+                *why,
             )
             .join(chosen, chosen.c.id == jobs.c.id)
             .join(documents, documents.c.id == jobs.c.document_id)

@@ -99,9 +99,11 @@ class Reports:
         tenant: str | None = None,
         pipeline: str | None = None,
         stage: str | None = None,
+        since: int | None = None,
         limit: int = 200,
     ) -> list[FailedDocument]:
-        """Documents that stand failed or dead, with the reason, oldest first."""
+        """Documents that stand failed or dead, with the reason, oldest first. `since`: only those that have stood so
+        since then or later (epoch milliseconds)."""
         query: Select[Any] = (
             select(
                 documents.c.source_id,
@@ -133,6 +135,8 @@ class Reports:
             query = query.where(jobs.c.pipeline == pipeline)
         if stage is not None:
             query = query.where(stage_states.c.stage == stage)
+        if since is not None:
+            query = query.where(jobs.c.updated_at >= since)
         with self._db.read() as connection:
             return [FailedDocument(*row) for row in connection.execute(query)]
 

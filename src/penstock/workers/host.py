@@ -79,8 +79,9 @@ def child_host(
     slots: int,
     limits: Limits,
     environment: Mapping[str, str] | None = None,
+    made: type[ChildHost] = ChildHost,
 ) -> ChildHost:
-    """An engine by its registered name.
+    """An engine by its registered name, as a host of the class `made`.
 
     Raises NotFound with the nearest name, UsageError for options it does not take.
     """
@@ -89,7 +90,7 @@ def child_host(
         raise NotFound(f"there is no engine {name!r}", next_step=suggest(name, found))
     engine = found[name].load()
     checked = checked_options(name, engine.Options, options)
-    return ChildHost(name, engine.version, found[name].value, slots, limits, checked, environment or {})
+    return made(name, engine.version, found[name].value, slots, limits, checked, environment or {})
 
 
 def checked_options(name: str, model: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,4 +99,5 @@ def checked_options(name: str, model: type[BaseModel], options: Mapping[str, Any
         return model.model_validate(dict(options)).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"engine {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"engine {name}: {'.'.join(map(str, first['loc']))}: {said}") from None

@@ -63,6 +63,10 @@ class Parse:
 class Watcher(Protocol):
     """Told of what a worker does, from any of its threads."""
 
+    def started(self) -> None:
+        """The engine is there."""
+        ...
+
     def began(self, source_id: str) -> None: ...
 
     def page(self, source_id: str, done: int, total: int) -> None: ...
@@ -126,6 +130,7 @@ class PdfWorker:
         try:
             _sweep()
             self._host.start()
+            self._watcher.started()
             self._keep_house()
             for slot in slots:
                 slot.start()

@@ -36,6 +36,7 @@ def test_a_search_hit_is_told_by_its_chunk(ran: Penstock) -> None:
     said = ran("explain", hit["chunk_id"])
     assert "Apixaban prevents strokes" in said.out
     assert "the very same text stands there" in said.out
+    assert not [line for line in said.out.splitlines() if line.isspace()]
     assert ran("explain", hit["chunk_id"], "--json").json["document"]["source_id"].endswith("/notes/b.txt")
     assert ran("explain", hit["chunk_id"], "--raw").out == "Apixaban prevents strokes in atrial fibrillation.\n"
 

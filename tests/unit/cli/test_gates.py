@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from command import Penstock
 
 GOOD = ("warfarin-apixaban-switch.pdf", "ketoacidosis-fourteen-cases.pdf")
-SCAN, PAGE = "referral-letter-scan.pdf", "apixaban-dialysis-dosing.pdf"
+SCAN = "referral-letter-scan.pdf"
 NEXT = "next: penstock worker pdf; then penstock run pdf-two-phase --resume (--follow: stays until nothing waits)\n"
 NOBODY = "2 documents of pdf-two-phase wait for pdf_ir_ready: no worker is there, start one with: penstock worker pdf\n"
 
@@ -120,41 +121,77 @@ def test_documents_that_fail_in_the_worker_are_dead_and_wait_no_more(
     penstock("run", "pdf-two-phase", "papers")
     parsed = work()
     assert parsed.status == 3
+    assert parsed.out.startswith("engine cpu 1, 1 slot\n")
     assert f"papers/{SCAN}  failed, no-text-layer: no text layer" in parsed.out
     assert parsed.out.endswith("2 documents parsed, 1 failed; 3 pages\n")
     assert penstock("run", "pdf-two-phase", "--follow").status == 0, "it failed before that"
     (dead,) = penstock("jobs", "--status", "dead", "--json").json["jobs"]
     assert (dead["current_stage"], dead["reason"]) == ("pdf_gate", "no-text-layer")
+    shown = penstock("jobs", "--status", "dead").out
+    assert f"papers/{SCAN}  dead at pdf_gate, no-text-layer\n    no text layer" in shown
+    assert "    next: " in shown
     again = penstock("retry", "--reason", "no-text-layer")
     assert again.status == 0
-    assert again.out.endswith(f"1 document: 1 waiting\n{NEXT}")
+    assert again.out.endswith(f"\n1 document: 1 waiting\n{NEXT}"), "there is something to do"
 
 
-def test_a_wait_that_the_gate_ends_counts_as_a_failure(
-    penstock: Penstock, papers: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(penstock: Penstock, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Penstock:
+    """A gate at which nothing may wait for longer than a second."""
     config = shutil.copytree(root / "config/orchestration", tmp_path / "config")
     path = config / "pipelines/pdf-two-phase.yaml"
     path.write_text(path.read_text().replace("type: Gate\n", "type: Gate\n    timeout: 1\n"))
     monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
-    said = penstock("run", "pdf-two-phase", "papers", "--follow", "--json")
+    return penstock
+
+
+def test_a_wait_that_the_gate_ends_counts_as_a_failure(impatient: Penstock, papers: Path) -> None:
+    said = impatient("run", "pdf-two-phase", "papers", "--follow", "--json")
     assert said.status == 3
     assert said.json["queues"] == {}
-    reasons = {job["reason"] for job in penstock("jobs", "--status", "failed", "--json").json["jobs"]}
+    assert [lost["reason"] for lost in said.json["lost"]] == ["gate-timeout"] * 2
+    reasons = {job["reason"] for job in impatient("jobs", "--status", "failed", "--json").json["jobs"]}
     assert reasons == {"gate-timeout"}
+
+
+def test_resume_tells_of_those_whose_time_is_up(impatient: Penstock, papers: Path) -> None:
+    impatient("run", "pdf-two-phase", "papers")
+    time.sleep(1.1)
+    said = impatient("run", "pdf-two-phase", "--resume")
+    assert said.status == 3
+    assert "failed at pdf_gate, gate-timeout\n" in said.out
+    assert "next: start a worker (penstock worker pdf), then: penstock retry --reason gate-timeout" in " ".join(
+        said.out.split()
+    )
+    assert said.out.endswith("2 failed: gate-timeout\nno document of pdf-two-phase waits\n")
+    assert impatient("run", "pdf-two-phase", "--resume").status == 0, "it is told once"
+
+
+def test_following_says_no_line_twice(impatient: Penstock, papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.cli.resume.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("penstock.cli.resume.LOOK_SECONDS", 0.05)
+    assert impatient("run", "pdf-two-phase", "papers", "--follow").err.count(NOBODY) == 1
 
 
 MISTAKES = (
     (("run", "auto", "--resume"), "pipeline 'auto' has no gate: nothing of it waits (penstock run auto PATH…)"),
     (("run", "auto", "--follow"), "pipeline 'auto' has no gate"),
-    (("run", "pdf-two-phase", "papers", "--resume"), "nothing is listed here: leave out all that is about a listing"),
-    (("run", "pdf-two-phase", "--resume", "--full"), "nothing is listed here"),
-    (("run", "pdf-two-phase", "--follow", "--retire"), "nothing is listed here"),
-    (("run", "pdf-two-phase", "--resume", "--batch", "1"), "nothing is listed here"),
+    (
+        ("run", "pdf-two-phase", "papers", "--resume"),
+        "--resume lists nothing: leave out PATH… (or leave out --resume: penstock run pdf-two-phase …)",
+    ),
+    (("run", "pdf-two-phase", "--resume", "--full"), "--resume lists nothing: leave out --full"),
+    (("run", "pdf-two-phase", "--follow", "--retire"), "--follow without a PATH lists nothing: leave out --retire"),
+    (("run", "pdf-two-phase", "--resume", "--batch", "1"), "--resume lists nothing: leave out --batch"),
     (("worker", "pdf", "--engine", "cup"), "no engine is called 'cup' (did you mean 'cpu'?)"),
     (("worker", "pdf", "--engine", "cpu", "--url", "http://x"), "--url is for mineru-http, not for the engine cpu"),
     (("worker", "pdf", "--engine", "cpu", "--tier", "basic"), "--tier is for mineru and mineru-http"),
     (("worker", "pdf", "--engine", "mineru-http"), "which MinerU server? (--url http://HOST:PORT, or set PENSTOCK_"),
+    (("worker", "pdf", "--engine", "cpu", "--no-cpu"), "--cpu and --no-cpu are for the engine auto, not for cpu"),
+    (
+        ("worker", "pdf", "--engine", "mineru-http", "--url", "notaurl"),
+        "engine mineru-http: url: must be like http://host:8000",
+    ),
     (("worker", "pdf", "--engine", "mineru", "--slots", "2"), "a GPU takes one document at a time"),
 )
 
@@ -175,14 +212,22 @@ def test_without_a_gpu_auto_takes_the_cpu_where_that_is_allowed(
     assert refused.err.startswith("no usable GPU: nvidia-smi is not there")
     assert refused.err.endswith("the CPU engine is not allowed (mend that, or leave out --no-cpu)\n")
     monkeypatch.setenv("PENSTOCK_PDF_CPU", "false")
-    assert waiting("worker", "pdf", "--once").status == 1
+    by_setting = waiting("worker", "pdf", "--once")
+    assert by_setting.status == 1
+    assert by_setting.err.endswith("not allowed (mend that, or unset PENSTOCK_PDF_CPU)\n")
     assert "2 documents parsed" in waiting("worker", "pdf", "--cpu", "--slots", "1", "--once").out
+
+
+def test_a_server_is_asked_before_anything_waits(penstock: Penstock, good: Path) -> None:
+    penstock("run", "auto", "notes")
+    said = penstock("worker", "pdf", "--engine", "mineru-http", "--url", "http://127.0.0.1:9", "--once")
+    assert (said.status, said.out, said.err.count("\n")) == (1, "", 1)
 
 
 def test_an_engine_that_cant_work_is_one_line_and_the_documents_wait(waiting: Penstock) -> None:
     url = "http://127.0.0.1:9"
     said = waiting("worker", "pdf", "--engine", "mineru-http", "--url", url, "--once")
-    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert (said.status, said.out, said.err.count("\n")) == (1, "", 1)
     assert said.err.startswith(f"MinerU at {url} doesn't answer")
     assert waiting("worker", "status", "--json").json["queues"][0]["waiting"] == 2
 
@@ -198,10 +243,9 @@ def test_who_works_is_shown_with_how_fast(waiting: Penstock, work: Penstock) -> 
     assert "gone" in waiting("worker", "status", "--all").out
 
 
-def test_where_there_is_no_ledger_the_status_makes_none(penstock: Penstock, tmp_path: Path) -> None:
-    said = penstock("worker", "status")
-    assert (said.status, said.out) == (
-        0,
-        "no worker is there: penstock worker pdf starts one\nno document waits\n",
-    )
+def test_a_worker_makes_no_ledger(penstock: Penstock, tmp_path: Path) -> None:
+    for command in (("pdf", "--engine", "cpu", "--once"), ("status",), ("status", "--json")):
+        said = penstock("worker", *command)
+        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1), command
+        assert said.err.startswith("no ledger at .penstock/ledger.db yet"), command
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from penstock.errors import BadInput
 from penstock.ir import Document, RawPayload, StageContext
-from penstock.sources.sniff import FAULTS, KNOWN, READ
+from penstock.sources.sniff import KNOWN, READ
+from penstock.stages.faults import check_sound
 
 _MODULES = {
     "clinicaltrials-study": "clinicaltrials",
@@ -57,8 +58,7 @@ class AutoParser:
         kind = payload.kind
         uri = payload.origin.uri
         where = f"{uri}: " if uri != payload.source_id else ""
-        if kind in FAULTS:
-            raise BadInput(f"{where}{payload.note or FAULTS[kind]}", reason=kind)
+        check_sound(payload, where)
         if kind not in _MODULES:
             raise BadInput(
                 f"{where}{KNOWN.get(kind, kind)}: nothing reads this kind",

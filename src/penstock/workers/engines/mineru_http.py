@@ -20,6 +20,7 @@ from penstock.workers.engines.mineru_api import KEY_VARIABLE, URL_VARIABLE, Mine
 from penstock.workers.engines.mineru_jobs import Jobs, OcrMode, Pace, Tier
 from penstock.workers.engines.mineru_raw import RawPart, kept
 from penstock.workers.engines.pdf_file import drawn, opened, page_sizes
+from penstock.workers.host import ChildHost
 from penstock.workers.mineru import read_output
 from penstock.workers.parsed import Page, Parsed
 
@@ -103,6 +104,15 @@ class MineruHttp:
                 for page in range(first, last + 1):
                     progress(page, len(sizes))
             return _told_apart(joined(parts, sizes, producer), document)
+
+
+class MineruHttpHost(ChildHost):
+    """Its children ask the server; whether that is there, and of a version we know, is asked before."""
+
+    def start(self) -> None:
+        key = self.environment.get(KEY_VARIABLE)
+        with MineruApi(self.options["url"], SecretStr(key) if key else None) as api:
+            api.version()
 
 
 class Part(NamedTuple):
