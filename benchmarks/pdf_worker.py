@@ -82,9 +82,8 @@ def main() -> int:
     tenth = max(1, len(held) // 10)
     begin, end = max(held[tenth : 2 * tenth] or held), max(held[-tenth:])
     ratio = (worker - idle) / plain
-    print(
-        f"{arguments.documents} documents: bare {plain:.2f} s, worker {worker:.2f} s of CPU (idle {idle:.2f} s): {ratio:.2f} ×"
-    )
+    print(f"{arguments.documents} documents: bare {plain:.2f} s of CPU")
+    print(f"worker {worker:.2f} s, {idle:.2f} s of it with nothing to do: {ratio:.2f} ×")
     print(f"worker and child: {begin:.0f} MiB after a tenth, {end:.0f} MiB at the end, {max(held):.0f} MiB at most")
     return 0 if ratio <= MOST and end - begin <= MOST_GROWTH else 1
 
