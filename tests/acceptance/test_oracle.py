@@ -22,13 +22,13 @@ from penstock.ledger.graph_schema import TABLES as GRAPH
 
 HISTORY = {
     *("ledger_meta", "submissions", "batches", "runs", "batch_jobs", "runners"),
-    *("scopes", "scope_documents", "stores", "watermarks", "rates"),
+    *("scopes", "scope_documents", "stores", "watermarks", "rates", "workers", "graph_apart"),
 }
 """How it came about, which may differ."""
 IGNORED = {
     "documents": {"created_at", "updated_at"},
     "origins": {"uri", "version", "seen_at"},
-    "jobs": {"correlation_id", "round", "waiting_since", "created_at", "updated_at"},
+    "jobs": {"correlation_id", "round", "waiting_since", "waiting_until", "created_at", "updated_at"},
     "stage_states": {
         *("token", "runner_id", "attempts", "lost", "available_at", "started_at", "finished_at", "reused"),
     },
