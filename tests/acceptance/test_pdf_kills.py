@@ -44,7 +44,7 @@ class Calm:
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory, site: Path, warm: Warm) -> Calm:
     folder = tmp_path_factory.mktemp("calm")
-    papers = pdf_files.papers(folder / "papers", PAPERS, pages=20)
+    papers = pdf_files.papers(folder / "papers", PAPERS, pages=12)
     (papers / "paper-007.pdf").write_bytes(b"%PDF-1.4\nnothing that a reader could make out\n")
     return Calm(mill(House(folder, site, warm)), papers)
 
@@ -145,6 +145,7 @@ def done_at_gate(house: House) -> int:
     return found
 
 
+@pytest.mark.full
 def test_a_worker_stopped_past_its_lease_and_continued_is_fenced_off(house: House, calm: Calm) -> None:
     mill(house)
     house.penstock("run", "counted", str(calm.papers), **LEASE)
@@ -160,6 +161,7 @@ def test_a_worker_stopped_past_its_lease_and_continued_is_fenced_off(house: Hous
     expect_no_trace(house, calm)
 
 
+@pytest.mark.full
 def test_two_workers_share_the_work(house: House, calm: Calm) -> None:
     mill(house)
     house.penstock("run", "counted", str(calm.papers), **LEASE)
@@ -169,6 +171,7 @@ def test_two_workers_share_the_work(house: House, calm: Calm) -> None:
     expect_no_trace(house, calm)
 
 
+@pytest.mark.full
 def test_a_resumed_run_killed_at_random_is_taken_up_again(new_house: Callable[[str], House], calm: Calm) -> None:
     parsed = mill(new_house("parsed"))
     parsed.penstock("run", "counted", str(calm.papers), **LEASE)

@@ -100,6 +100,8 @@ class Child:
 
         EngineUnavailable also when no child gets as far as being ready: no document is to blame for that.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it died with nothing to do: no document is to blame
         process = self._process or self._start(stop)
         answer = _Answer(self._limits, progress, stop)
         try:
@@ -113,6 +115,7 @@ class Child:
                 self.close()  # stopped in the middle
             raise
         except BrokenPipeError:
+            answer.died = True
             raise ChildDied(self._ended()) from None
         except ChildDied as died:
             raise ChildDied(str(died) or self._ended()) from None

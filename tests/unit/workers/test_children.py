@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +134,17 @@ def test_a_stop_in_the_middle_leaves_no_process(tmp_path: Path) -> None:
     assert child.pid is None
     assert calls[0] is not None
     assert not Path(f"/proc/{calls[0]}").exists()
+
+
+def test_one_that_was_killed_with_nothing_to_do_costs_no_document(tmp_path: Path) -> None:
+    path = tmp_path / "file.pdf"
+    path.write_bytes(pdf("a"))
+    with closing(made()) as child:
+        for _ in range(3):
+            assert len(child.parse(path, lambda done, total: None, lambda: None).pages) == 1
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+            time.sleep(0.2)
 
 
 def test_one_that_can_not_even_start_is_no_documents_fault(tmp_path: Path) -> None:
