@@ -34,10 +34,10 @@ ui: $(BASE) ## open Dagster on http://127.0.0.1:3000 (PORT=…): jobs, runs, ass
 	@exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 test: $(DEV) $(MODEL) ## run the tests, but for the long ones
-	@$(BIN)/python -m pytest -m "not full" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "not full" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: $(DEV) $(MODEL) ## run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV) ## lint, formatting, types, and which package may import which
 	$(BIN)/ruff check .

@@ -13,9 +13,10 @@ from pdf_engines import TARGET, pdf
 from penstock.bootstrap import App, open_app
 from penstock.ledger import schema
 from penstock.runner import RunReport, RunRequest
+from penstock.workers.attempt import Parse
 from penstock.workers.children import Limits
 from penstock.workers.host import ChildHost
-from penstock.workers.pdf import Parse, PdfWorker, Tally
+from penstock.workers.pdf import PdfWorker, Tally
 
 PIPELINE = """\
 version: "1.0"

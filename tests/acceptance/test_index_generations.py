@@ -35,6 +35,8 @@ POINTS = [
     for place in ("Intake.rebase #1", "SqliteSearchIndex.replace #1", "SqliteSearchIndex.replace #3", "Work.commit #2")
     for moment in ("before", "after")
 ]
+SHORT = {"after Intake.rebase #1", "before SqliteSearchIndex.replace #3", "after Work.commit #2"}
+"""These in `make test`."""
 
 
 @pytest.fixture(scope="module")
@@ -89,31 +91,29 @@ def expect_untouched(house: House, settings: Settings, digest: str, found: list[
     assert index.problems() == []
 
 
+@pytest.mark.parametrize(
+    "point", [point if point in SHORT else pytest.param(point, marks=pytest.mark.full) for point in POINTS]
+)
 def test_killed_around_each_write_the_old_one_answers_and_the_next_goes_on(
-    new_house: Callable[[str], House], documents: Path, settings: Settings
+    house: House, new_house: Callable[[str], House], documents: Path, settings: Settings, point: str
 ) -> None:
     fresh = built(new_house("fresh"), documents, settings(NEW))
-    killed = 0
-    for number, point in enumerate(POINTS):
-        house = new_house(str(number))
-        digest = built(house, documents, settings(OLD))
-        found = hits(house, settings(OLD))
-        parsed = house.worked()
-        ran = house.quick("index", "rebuild", FAILPOINT=point, **settings(NEW))
-        assert ran.status in (KILLED, 0), ran.err
-        killed += ran.status == KILLED
-        expect_untouched(house, settings, digest, found)
-        again = house.quick("index", "rebuild", **settings(NEW))
-        assert again.status == 0, again.out + again.err
-        assert index_of(house).digest() == fresh, point
-        assert index_of(house).problems() == []
-        assert oracle.problems(house.home) == [], point
-        assert house.worked() == parsed, "parsed and chunked again"
-        assert sorted(path.name for path in house.home.glob("index*.db")) == ["index.2.db"]
-    assert killed == len(POINTS)
+    digest = built(house, documents, settings(OLD))
+    found = hits(house, settings(OLD))
+    parsed = house.worked()
+    ran = house.quick("index", "rebuild", FAILPOINT=point, **settings(NEW))
+    assert ran.status == KILLED, ran.err
+    expect_untouched(house, settings, digest, found)
+    again = house.quick("index", "rebuild", **settings(NEW))
+    assert again.status == 0, again.out + again.err
+    assert index_of(house).digest() == fresh
+    assert index_of(house).problems() == []
+    assert oracle.problems(house.home) == []
+    assert house.worked() == parsed, "parsed and chunked again"
+    assert sorted(path.name for path in house.home.glob("index*.db")) == ["index.2.db"]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_killed_at_random_moments_it_goes_on_each_time(
     house: House, new_house: Callable[[str], House], documents: Path, settings: Settings, seed: int
 ) -> None:

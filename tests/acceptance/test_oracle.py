@@ -204,4 +204,5 @@ def test_the_bound_on_calls_is_that_of_halving() -> None:
 
 
 def test_the_graphs_tables_are_among_those_that_are_changed() -> None:
-    assert {table.name for table in GRAPH} <= {table for table, _, _ in ledger_changes()}
+    said = {"graph_apart"}  # by people; what follows from it stands in the others
+    assert {table.name for table in GRAPH} - said <= {table for table, _, _ in ledger_changes()}

@@ -11,7 +11,7 @@ from penstock.cli.screen import counted, document_name, say, stderr
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from penstock.workers.pdf import Parse
+    from penstock.workers.attempt import Parse
 
 
 class Told:
@@ -41,7 +41,9 @@ class Told:
     def ended(self, parse: Parse) -> None:
         self._due.pop(parse.source_id, None)
         took = f"{document_name(parse.source_id)}  "
-        if parse.error is None:
+        if parse.taken_over:
+            say(self._console, f"{took}taken over by another worker after {parse.seconds:.1f} s", "yellow")
+        elif parse.error is None:
             say(self._console, f"{took}{counted(parse.pages, 'page')}, {parse.seconds:.1f} s")
         elif parse.given_back:
             say(self._console, f"{took}given back: {parse.error.message}", "yellow")

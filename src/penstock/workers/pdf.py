@@ -9,29 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Protocol, TypeVar
 
-from penstock.errors import (
-    ArtifactLost,
-    Crashed,
-    EngineUnavailable,
-    PenstockError,
-    Stopped,
-    StoreBusy,
-    TerminalError,
-)
-from penstock.ledger.leases import GATE_CAP
+from penstock.errors import Stopped, StoreBusy
 from penstock.ledger.ledger import Ledger
-from penstock.ledger.turns import Failed, StageKey
+from penstock.ledger.turns import StageKey
 from penstock.ledger.waiting import Waiter
 from penstock.runner.identity import digest
 from penstock.runner.session import Session
 from penstock.stores.artifacts import ArtifactStore
-from penstock.workers.children import Bug, Child, ChildDied
-from penstock.workers.engine import LOST
+from penstock.workers.attempt import Attempts, Parse, Patience, Watcher
+from penstock.workers.children import Child
 from penstock.workers.host import Host
 from penstock.workers.parsing import Parsing
 
@@ -40,38 +30,10 @@ LOOK_SECONDS = 0.5
 """So often an idle worker looks for documents."""
 GRACE_SECONDS = 20.0
 """What is under way when a worker is asked to stop may take so long; then it is given back."""
-PATIENCE_SECONDS = 60.0
-"""A ledger or artifact store that is away for longer ends the worker."""
 SWEEP_SECONDS = 3600.0
+"""A killed worker's folder is removed when it has lain untouched for so long: its process id may be another machine's,
+where several share a folder for temporary files."""
 _FOLDER = "penstock-pdf-"
-_DOWNLOAD_AGAIN = "penstock retry --reason artifact-lost: it is downloaded again"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Parse:
-    """How one document went. `error` None: it is through, or (`given_back`) the next to ask for it gets it."""
-
-    source_id: str
-    pages: int
-    seconds: float
-    error: PenstockError | None = None
-    given_back: bool = False
-
-
-class Watcher(Protocol):
-    """Told of what a worker does, from any of its threads."""
-
-    def started(self) -> None:
-        """The engine is there."""
-        ...
-
-    def began(self, source_id: str) -> None: ...
-
-    def page(self, source_id: str, done: int, total: int) -> None: ...
-
-    def ended(self, parse: Parse) -> None: ...
 
 
 @dataclass(slots=True)
@@ -83,7 +45,13 @@ class Tally:
     given_back: int = 0
     taken_over: int = 0
     pages: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, parse: Parse) -> None:
+        self.documents += parse.through
+        self.failures += parse.failed
+        self.given_back += parse.given_back
+        self.taken_over += parse.taken_over
+        self.pages += parse.pages
 
 
 class PdfWorker:
@@ -118,7 +86,9 @@ class PdfWorker:
         }
         known_by = digest(engine)
         self._definition = ledger.definitions.register({known_by: engine})[known_by]
-        self._parsing = Parsing(ledger, artifacts, FIELD, known_by, host.name, host.version)
+        parsing = Parsing(ledger, artifacts, FIELD, known_by, host.name, host.version)
+        self._patiently = Patience(self._killing)
+        self._attempts = Attempts(ledger, parsing, watcher, self._patiently, self._killing)
 
     def run(self, stop: Callable[[], None]) -> Tally:
         """Until `stop` raises, or with `once` until nothing waits any more.
@@ -194,19 +164,6 @@ class PdfWorker:
         finally:
             child.close()
 
-    def _patiently(self, work: Callable[[], T]) -> T:
-        """A ledger or artifact store that is away for a moment costs nothing that was done."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return work()
-            except StoreBusy:
-                if time.monotonic() >= until:
-                    raise
-                self._killing.wait(LOOK_SECONDS)
-                if self._killing.is_set():
-                    until = 0.0
-
     def _next(self, child: Child, place: Path) -> bool:
         """Work on what has waited longest; False when nothing does."""
         mine, found = self._patiently(lambda: self._claim(self._runner()))
@@ -216,7 +173,7 @@ class PdfWorker:
                 mine.pop(0)
         finally:
             for waiter, key in mine:
-                self._give_back(waiter, key)
+                self._attempts.give_back(waiter, key)
         return found
 
     def _claim(self, runner: int) -> tuple[list[tuple[Waiter, StageKey]], bool]:
@@ -234,80 +191,21 @@ class PdfWorker:
         return mine, bool(waiters)
 
     def _do(self, child: Child, place: Path, waiter: Waiter, key: StageKey) -> None:
-        """One claimed document: through, failed or given back. What it raises ends the worker, the claim still held."""
-        claim, began = waiter.claim, time.monotonic()
-        name, pages, fenced = claim.source_id, 0, False
-        error: PenstockError | None = None
-        given_back = False
-        self._watcher.began(name)
-        try:
-            done, pages = self._patiently(
-                lambda: self._parsing.output(
-                    waiter, child, place, lambda n, of: self._watcher.page(name, n, of), self._not_killed
-                )
-            )
-            fenced = bool(self._patiently(lambda: self._ledger.work.commit(key, [done])).fenced)
-        except ChildDied as died:
-            error, given_back, fenced = self._lost(waiter, key, f"the process that parsed it died: {died}")
-        except EngineUnavailable as away:
-            child.close()
-            if away.reason == LOST:
-                error, given_back, fenced = self._lost(waiter, key, away.message)
-            else:
-                self._give_back(waiter, key)
-                error, given_back = away, True
-            self._host.recover(away)
-        except (TerminalError, ArtifactLost) as known:
-            error = known
-            fenced = self._failed(waiter, key, error)
+        """One claimed document. What it raises ends the worker."""
+        parse = self._attempts.make(child, place, waiter, key)
+        self._count(parse)
+        if parse.away is not None:
+            self._host.recover(parse.away)
         self._host.parsed()
-        self._count(Parse(name, pages, time.monotonic() - began, error, given_back), fenced)
 
-    def _give_back(self, waiter: Waiter, key: StageKey, *, lost: bool = False) -> None:
-        self._patiently(lambda: self._ledger.work.release(key, [waiter.claim], lost=lost))
-
-    def _lost(self, waiter: Waiter, key: StageKey, how: str) -> tuple[PenstockError, bool, bool]:
-        """It took down what parsed it: whether it is given back (else dead), and whether others have it by now."""
-        claim = waiter.claim
-        if claim.lost + 1 < GATE_CAP:
-            self._give_back(waiter, key, lost=True)
-            return Crashed(how), True, False
-        error = Crashed(f"{GATE_CAP} times what parsed it went down; the last time {how}")
-        return error, False, self._failed(waiter, key, error)
-
-    def _not_killed(self) -> None:
-        if self._killing.is_set():
-            raise Stopped("the worker is stopped; what was under way is given back")
-
-    def _failed(self, waiter: Waiter, key: StageKey, error: PenstockError) -> bool:
-        """Commit a failure; True when it is no longer ours to say. What was lost is made due again."""
-        lost = isinstance(error, ArtifactLost)
-        stored = self._patiently(lambda: self._ledger.waiting.input(waiter, "PDFFile"))
-        if lost:
-            error = ArtifactLost(error.message, next_step=_DOWNLOAD_AGAIN)
-        detail = error.detail if isinstance(error, Bug) else None
-        failed = Failed(
-            waiter.claim, error, input=stored.key if stored else waiter.content, detail=detail, terminal=not lost
-        )
-        if self._patiently(lambda: self._ledger.work.commit(key, [], [failed])).fenced:
-            return True
-        if lost:
-            self._patiently(lambda: self._ledger.waiting.ask_again(waiter, "PDFFile"))
-        return False
-
-    def _count(self, parse: Parse, fenced: bool) -> None:
-        failed = parse.error is not None and not parse.given_back
-        with self.tally.lock:
-            self.tally.taken_over += fenced
-            self.tally.given_back += parse.given_back
-            self.tally.failures += failed and not fenced
-            self.tally.documents += parse.error is None and not fenced
-            self.tally.pages += parse.pages
+    def _count(self, parse: Parse) -> None:
+        with self._lock:
+            self.tally.add(parse)
         self._patiently(
             lambda: self._ledger.workers.did(
-                self._registered,
-                documents=int(parse.error is None and not fenced),
-                failures=int(failed and not fenced),
+                self._runner(),
+                documents=int(parse.through),
+                failures=int(parse.failed),
                 pages=parse.pages,
                 busy_ms=int(parse.seconds * 1000),
             )

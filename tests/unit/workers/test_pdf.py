@@ -16,6 +16,7 @@ from mill import Mill
 from penstock.errors import EngineUnavailable, Stopped, StoreBusy
 from penstock.ledger import schema
 from penstock.ledger.leases import GATE_CAP
+from penstock.workers import attempt
 from penstock.workers import pdf as pdf_module
 from penstock.workers.children import Limits
 
@@ -207,7 +208,7 @@ def test_a_ledger_that_is_away_for_a_moment_costs_nothing_that_was_parsed(
 
 
 def test_a_ledger_that_stays_away_ends_the_worker(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 0.2)
     mill.put("a.pdf", "text")
     mill.run()
 
