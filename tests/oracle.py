@@ -17,7 +17,7 @@ from math import ceil, log2
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Row, Select, Table, func, select
 
 from penstock.errors import ArtifactLost
 from penstock.ledger import schema
@@ -109,6 +109,18 @@ def stores(home: Path) -> Iterator[Stores]:
     database = Database(f"sqlite:///{home / 'ledger.db'}")
     with closing(database), closing(SqliteSearchIndex(home / "index.db")) as index:
         yield Stores(home, database, index, SqlGraph(database))
+
+
+def rows(home: Path, query: Select[Any]) -> Rows:
+    """What the ledger answers."""
+    with closing(Database(f"sqlite:///{home / 'ledger.db'}")) as database, database.read() as connection:
+        return list(connection.execute(query))
+
+
+def statuses(home: Path) -> dict[str, int]:
+    """How many documents have come to what."""
+    query = select(schema.jobs.c.status, func.count()).group_by(schema.jobs.c.status)
+    return dict(map(tuple, rows(home, query)))
 
 
 def digest(home: Path) -> str:

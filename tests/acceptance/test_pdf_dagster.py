@@ -14,14 +14,13 @@ from random import Random
 import psutil
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 import oracle
 import pdf_files
 from acceptance.dagster_stack import POLICIES, Stack
 from mill import PIPELINE
 from penstock.ledger import schema
-from penstock.ledger.database import Database
 
 YAML = PIPELINE + (
     "  - {name: extract, type: ExtractStage, depends_on: [chunk]}\n"
@@ -51,12 +50,7 @@ class Works(Stack):
         return self.begin(*arguments).wait(180)
 
     def statuses(self) -> dict[str, int]:
-        query = select(schema.jobs.c.status, func.count()).group_by(schema.jobs.c.status)
-        database = Database(f"sqlite:///{self.folder / 'home/ledger.db'}")
-        with database.read() as connection:
-            found = {row[0]: int(row[1]) for row in connection.execute(query)}
-        database.close()
-        return found
+        return oracle.statuses(self.folder / "home")
 
     def all_ended(self, documents: int = 1) -> bool:
         """All of so many. A run that was killed before it had begun is noticed after three minutes."""
@@ -66,11 +60,7 @@ class Works(Stack):
     def resumed(self) -> list[str]:
         """The runs of batches that resume."""
         query = select(schema.batches.c.run_id).where(schema.batches.c.kind == "resume")
-        database = Database(f"sqlite:///{self.folder / 'home/ledger.db'}")
-        with database.read() as connection:
-            found = [row[0] for row in connection.execute(query) if row[0]]
-        database.close()
-        return found
+        return [run for (run,) in oracle.rows(self.folder / "home", query) if run]
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ import pdf_files
 from house import Child, House, Warm, until
 from mill import PIPELINE, POLICIES
 from penstock.ledger import schema
-from penstock.ledger.database import Database
 
 PAPERS = 40
 LEASE = {"PENSTOCK_LEASE_SECONDS": "2", "PENSTOCK_EMBEDDER": "none"}
@@ -38,7 +37,7 @@ class Calm:
         settle(house, papers)
         assert oracle.problems(house.home) == []
         self.facts = oracle.facts(house.home)
-        assert statuses(house) == {"done": PAPERS - 1, "dead": 1}
+        assert oracle.statuses(house.home) == {"done": PAPERS - 1, "dead": 1}
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +61,6 @@ def settle(house: House, papers: Path) -> None:
     assert worked.status in (0, 3), worked.err
     resumed = house.penstock("run", "counted", "--resume", **LEASE)
     assert resumed.status in (0, 3), resumed.err
-
-
-def statuses(house: House) -> dict[str, int]:
-    query = select(schema.jobs.c.status, func.count()).group_by(schema.jobs.c.status)
-    database = Database(f"sqlite:///{house.home / 'ledger.db'}")
-    with database.read() as connection:
-        found = {row[0]: int(row[1]) for row in connection.execute(query)}
-    database.close()
-    return found
 
 
 def expect_no_trace(house: House, calm: Calm) -> None:
@@ -137,12 +127,8 @@ def disturb(house: House, calm: Calm, victim: Callable[[Child], bool], times: in
 
 def done_at_gate(house: House) -> int:
     """Documents through the gate or dead."""
-    query = select(func.count()).where(schema.stage_states.c.stage == "gate", schema.stage_states.c.status != "pending")
-    database = Database(f"sqlite:///{house.home / 'ledger.db'}")
-    with database.read() as connection:
-        found = int(connection.execute(query).scalar_one())
-    database.close()
-    return found
+    gone = (schema.stage_states.c.stage == "gate", schema.stage_states.c.status != "pending")
+    return int(oracle.rows(house.home, select(func.count()).where(*gone))[0][0])
 
 
 @pytest.mark.full
@@ -154,7 +140,7 @@ def test_a_worker_stopped_past_its_lease_and_continued_is_fenced_off(house: Hous
     os.kill(asleep.pid, signal.SIGSTOP)
     time.sleep(3)
     assert house.penstock(*WORK, **LEASE).status in (0, 3)
-    assert statuses(house) == {"waiting": PAPERS - 1, "dead": 1}
+    assert oracle.statuses(house.home) == {"waiting": PAPERS - 1, "dead": 1}
     os.kill(asleep.pid, signal.SIGCONT)
     assert asleep.result().status in (0, 3)
     settle(house, calm.papers)

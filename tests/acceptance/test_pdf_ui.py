@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,10 +15,10 @@ import pytest
 from sqlalchemy import select
 
 from acceptance.dagster_stack import ROOT, Stack
-from acceptance.test_dagster_ui import CHROMIUM, Browser, browser
+from acceptance.test_dagster_ui import CHROMIUM, Browser, browser, stack
 from penstock.ledger import schema
 
-__all__ = ["browser"]
+__all__ = ["browser", "stack"]
 
 pytestmark = [
     pytest.mark.full,
@@ -34,16 +33,6 @@ def project(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "config", made / "config")
     shutil.copytree(ROOT / "examples-pdf", made / "papers")
     return made
-
-
-@pytest.fixture
-def stack(tmp_path: Path, project: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path, config=Path("config/orchestration"), cwd=project)
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.stop()
 
 
 def test_a_person_sees_the_gate_halt_and_the_sensor_resume(browser: Browser, stack: Stack, project: Path) -> None:
