@@ -16,6 +16,7 @@ import pytest
 import oracle
 from house import until
 from penstock.bootstrap import App, open_app
+from penstock.ledger.gate_read import GateReader
 
 GOOD = ("ketoacidosis-fourteen-cases.pdf", "liraglutide-regain.pdf", "pcos-treatment-review.pdf")
 SCAN = "referral-letter-scan.pdf"
@@ -63,7 +64,7 @@ class Shell:
         if not (self.folder / ".penstock/ledger.db").exists():
             return 0
         with closing(self.app()) as app:
-            return app.ledger.waiting.counts("pdf_ir_ready")[0]
+            return sum(queue.waiting for queue in GateReader(app.ledger.database).queues("default"))
 
     def workers(self) -> int:
         with closing(self.app()) as app:

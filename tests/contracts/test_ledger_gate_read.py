@@ -19,15 +19,23 @@ def standing(scene: Scene, job: int) -> AtGate:
 def test_a_document_waits_is_worked_on_and_is_ready(scene: Scene) -> None:
     at_gate(scene, 2)
     since = scene.rows(jobs)[0].waiting_since
-    assert standing(scene, 1) == AtGate(FIELD, since, ready=False, worked_on=None, lost=0)
+    assert standing(scene, 1) == AtGate(FIELD, since, ready=False, worked_on=None, lost=0, until=None)
     [(waiter, key)] = claim(scene.ledger, scene.runner)
     now = standing(scene, 1)
     assert now.worked_on is not None
     assert since <= now.worked_on <= reader(scene).now()
     scene.work.release(key, [waiter.claim], lost=True)
-    assert standing(scene, 1) == AtGate(FIELD, since, ready=False, worked_on=None, lost=1)
+    assert standing(scene, 1) == AtGate(FIELD, since, ready=False, worked_on=None, lost=1, until=None)
     give(scene.ledger, scene.runner)
-    assert standing(scene, 2) == AtGate(FIELD, scene.rows(jobs)[1].waiting_since, ready=True, worked_on=None, lost=0)
+    since = scene.rows(jobs)[1].waiting_since
+    assert standing(scene, 2) == AtGate(FIELD, since, ready=True, worked_on=None, lost=0, until=None)
+
+
+def test_a_gate_that_has_a_timeout_says_until_when_a_document_may_wait(scene: Scene) -> None:
+    at_gate(scene, 2, timeout_seconds=90)
+    assert standing(scene, 1).until == scene.rows(jobs)[0].waiting_since + 90_000
+    give(scene.ledger, scene.runner)
+    assert standing(scene, 1).until is None, "what is ready waits for a run, which is no failure"
 
 
 def test_what_waits_nowhere_has_no_standing(scene: Scene) -> None:

@@ -34,7 +34,7 @@ def test_a_launch_takes_what_has_been_ready_for_longest_and_asks_for_a_run(scene
     assert launch(scene.ledger) is None
     give(scene.ledger, scene.runner, 3)
     with scene.ledger.database.write() as connection:
-        connection.execute(update(jobs).where(jobs.c.id == 1).values(updated_at=jobs.c.updated_at + 50))
+        connection.execute(update(jobs).where(jobs.c.id == 1).values(updated_at=jobs.c.updated_at + 60_000))
     batch = launched(scene, 2)
     assert (batch.kind, batch.status, batch.attempt) == ("resume", "claimed", 1)
     assert scene.ledger.batches.claimed() == [batch]

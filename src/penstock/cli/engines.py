@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import EngineUnavailable, UsageError
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from penstock.workers.host import Host
 
 ENGINES = ("auto", "cpu", "mineru", "mineru-http")
+_SIZES = ("max_pages", "max_mb")
+_MINERU = ("tier", "ocr_mode")
+"""Options of engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Asked:
     memory_mb: int | None = None
     page_seconds: float | None = None
     document_seconds: float | None = None
+    max_pages: int | None = None
+    max_mb: int | None = None
     tier: str | None = None
     ocr_mode: str | None = None
     mineru_api: Path | None = None
@@ -82,7 +87,7 @@ def _cpu(asked: Asked) -> Host:
     from penstock.workers.children import Limits
     from penstock.workers.host import child_host
 
-    return child_host("cpu", {}, slots=asked.slots or _cpus(), limits=_limits(Limits(), asked))
+    return child_host("cpu", _given(asked, *_SIZES), slots=asked.slots or _cpus(), limits=_limits(Limits(), asked))
 
 
 def _server(settings: Settings, asked: Asked) -> Host:
@@ -96,7 +101,7 @@ def _server(settings: Settings, asked: Asked) -> Host:
     key = settings.mineru_key
     return child_host(
         "mineru-http",
-        {"url": url, **_mineru(asked)},
+        {"url": url, **_given(asked, *_SIZES, *_MINERU)},
         slots=asked.slots or 1,
         limits=_limits(LIMITS, asked),
         environment={KEY_VARIABLE: key.get_secret_value()} if key else {},
@@ -112,17 +117,17 @@ def _gpu(asked: Asked) -> Host:
         raise UsageError(
             "a GPU takes one document at a time", next_step="leave out --slots, or start another worker beside it"
         )
-    return MineruServer(_mineru(asked), limits=_limits(LIMITS, asked), mineru_api=asked.mineru_api)
-
-
-def _mineru(asked: Asked) -> dict[str, str]:
-    given = {"tier": asked.tier, "ocr_mode": asked.ocr_mode}
-    return {name: value for name, value in given.items() if value}
+    options = _given(asked, *_SIZES, *_MINERU)
+    return MineruServer(options, limits=_limits(LIMITS, asked), mineru_api=asked.mineru_api)
 
 
 def _limits(limits: Limits, asked: Asked) -> Limits:
-    given = {name: getattr(asked, name) for name in ("memory_mb", "page_seconds", "document_seconds")}
-    return replace(limits, **{name: value for name, value in given.items() if value is not None})
+    return replace(limits, **_given(asked, "memory_mb", "page_seconds", "document_seconds"))
+
+
+def _given(asked: Asked, *names: str) -> dict[str, Any]:
+    """Those of them that were asked for."""
+    return {name: value for name in names if (value := getattr(asked, name)) is not None}
 
 
 def _cpus() -> int:

@@ -170,7 +170,7 @@ def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
 
 
 def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: int) -> None:
-    """What each waits for, since when, and whether somebody is at it."""
+    """What each waits for, since when, until when where a gate has a timeout, and whether somebody is at it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
@@ -179,11 +179,13 @@ def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: 
     if not rows:
         return
     several = len({row.pipeline for row, _ in rows}) > 1
+    timed = any(at.until for _, at in rows)
     table = Table(
         Column("document", overflow="fold"),
         *([Column("pipeline")] if several else []),
         Column("waits for"),
         Column("since", no_wrap=True),
+        *([Column("until", no_wrap=True)] if timed else []),
         Column("now"),
         box=SIMPLE_HEAD,
     )
@@ -198,7 +200,8 @@ def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: 
             now_ += f"; {at.lost} came to a bad end over it"
         pipeline = [text(row.pipeline)] if several else []
         name = text(document_name(row.source_id), "bold")
-        table.add_row(name, *pipeline, text(at.field), moment(at.since)[:16], text(now_, style))
+        until = [moment(at.until)[:16]] if timed else []
+        table.add_row(name, *pipeline, text(at.field), moment(at.since)[:16], *until, text(now_, style))
     console.print(table)
 
 

@@ -208,8 +208,9 @@ def _tell_standing(console: Console, standing: Standing) -> None:
     stores = f"index {held(standing.index)}, graph {held(standing.graph)}"
     _fact(console, "stands at", f"ledger generation {standing.ledger} ({standing.status}), {stores}")
     if gate := standing.gate:
+        until = f", until {moment(gate.until)} at most" if gate.until else ""
         at = f"; worked on since {moment(gate.worked_on)}" if gate.worked_on else ""
-        _fact(console, "waits", f"since {moment(gate.since)}{at}")
+        _fact(console, "waits", f"since {moment(gate.since)}{until}{at}")
     if standing.next_step:
         _fact(console, "next", standing.next_step, "bold")
 

@@ -50,6 +50,10 @@ def pdf(
     document_seconds: Annotated[
         float | None, typer.Option(min=1, help="A document may take so long.", show_default=False)
     ] = None,
+    max_pages: Annotated[
+        int | None, typer.Option(min=1, help="A document may have so many pages.", show_default=False)
+    ] = None,
+    max_mb: Annotated[int | None, typer.Option(min=1, help="A file may have so many MB.", show_default=False)] = None,
     tier: Annotated[
         str | None, typer.Option(help="MinerU's: flash, basic, standard or advanced.", show_default=False)
     ] = None,
@@ -68,7 +72,8 @@ def pdf(
     from penstock.cli.engines import Asked, host_of
     from penstock.cli.screen import stdout
 
-    asked = Asked(engine, cpu, url, slots, memory_mb, page_seconds, document_seconds, tier, ocr_mode, mineru_api)
+    limits = memory_mb, page_seconds, document_seconds, max_pages, max_mb
+    asked = Asked(engine, cpu, url, slots, *limits, tier, ocr_mode, mineru_api)
     with closing(open_app()) as penstock:
         host = host_of(penstock.settings, asked)
         check_ledger(penstock.settings)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, literal, select
 
 from penstock.ledger.schema import jobs, outbox, stage_states
-from penstock.ledger.turns import OPEN, Claim
+from penstock.ledger.turns import OPEN
 
 COUNTED = {"preserve_rowcount": True}
 """An INSERT's count of rows is forgotten on PostgreSQL unless one asks for it."""
 
 
 def record(
-    connection: Connection, now: int, kind: str, stage: str, about: Sequence[Claim], reason: str | None = None
+    connection: Connection, now: int, kind: str, stage: str, about: Sequence[int], reason: str | None = None
 ) -> int:
-    """One row a document, copied by the database out of the states as they stand; how many.
+    """One row for each of the jobs `about`, copied by the database out of the states as they stand; how many.
 
     Nothing starts for a job that is over.
     """
@@ -33,7 +33,7 @@ def record(
             literal(reason, outbox.c.reason.type),
         )
         .join(jobs, jobs.c.id == stage_states.c.job_id)
-        .where(stage_states.c.job_id.in_([c.job_id for c in about]), stage_states.c.stage == stage)
+        .where(stage_states.c.job_id.in_(about), stage_states.c.stage == stage)
         .order_by(stage_states.c.job_id)
     )
     if kind == "started":

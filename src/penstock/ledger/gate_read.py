@@ -16,14 +16,15 @@ from penstock.ledger.waiting import ready, unready
 @dataclass(frozen=True, slots=True)
 class AtGate:
     """A document that waits for `field`, since `since`. `ready`: it has it, and a run takes it on next; else
-    `worked_on`: since when a worker is at it, None when nobody is, and `lost`: how many came to a bad end over it.
-    Times are epoch milliseconds."""
+    `worked_on`: since when a worker is at it, None when nobody is, `lost`: how many came to a bad end over it, and
+    `until`: when it fails if nobody is at it then, None where it may wait for ever. Times are epoch milliseconds."""
 
     field: str
     since: int
     ready: bool
     worked_on: int | None
     lost: int
+    until: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,7 @@ class GateReader:
             .where(jobs.c.id.in_(job_ids), jobs.c.status == "waiting")
         )
         with self._db.read() as connection:
-            return {
-                row.id: AtGate(
-                    row.waiting_for,
-                    row.waiting_since,
-                    bool(getattr(row, row.waiting_for)),
-                    row.started_at if row.state == "running" else None,
-                    row.lost or 0,
-                )
-                for row in connection.execute(query)
-            }
+            return {row.id: _at_gate(row) for row in connection.execute(query)}
 
     def queues(self, tenant: str, pipeline: str | None = None) -> list[Queue]:
         """What waits at gates; nothing where nothing does."""
@@ -111,3 +103,15 @@ class GateReader:
         query = select(jobs.c.id).join(documents, documents.c.id == jobs.c.document_id).where(*conditions).limit(1)
         with self._db.read() as connection:
             return connection.execute(query).first() is not None
+
+
+def _at_gate(row: Any) -> AtGate:
+    ready = bool(getattr(row, row.waiting_for))
+    return AtGate(
+        row.waiting_for,
+        row.waiting_since,
+        ready,
+        row.started_at if row.state == "running" else None,
+        row.lost or 0,
+        None if ready else row.waiting_until,
+    )

@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, upd
 
 from penstock.errors import GateTimeout
 from penstock.ledger.database import Database, clock
+from penstock.ledger.events import record
+from penstock.ledger.leases import kept
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import PASSING, batch_jobs, documents, jobs, outbox, stage_states
+from penstock.ledger.schema import PASSING, batch_jobs, documents, jobs, stage_states
 
 OVERDUE = text("jobs.status = 'waiting' AND jobs.waiting_until IS NOT NULL")
 LOST = text("jobs.status IN ('failed', 'dead')")
@@ -129,29 +131,16 @@ class Gates:
             lock_jobs(connection, jobs.c.id.in_(ids))
             now = clock(connection)
             found = connection.execute(_overdue(now).where(jobs.c.id.in_(ids))).all()
-            for job, stage, round_, field, since in found:
+            for job, stage, field, since in found:
                 waited = _duration((now - since) // 1000)
                 error = GateTimeout(f"it has waited {waited} for {field}, longer than the gate {stage} allows")
-                at = and_(stage_states.c.job_id == job, stage_states.c.stage == stage)
-                state = {
-                    "status": "failed",
-                    "finished_at": now,
-                    "error_type": type(error).__name__,
-                    "reason": error.reason,
-                    "message": error.message,
-                    "next_step": error.next_step,
-                }
+                state = {"status": "failed", "finished_at": now, **kept(error)}
                 insert = self._db.insert(stage_states).values(job_id=job, stage=stage, token=1, started_at=now, **state)
                 connection.execute(insert.on_conflict_do_update(index_elements=["job_id", "stage"], set_=state))
-                token = connection.execute(select(stage_states.c.token).where(at)).scalar_one()
                 connection.execute(
                     update(jobs).where(jobs.c.id == job).values(**PASSING, status="failed", updated_at=now)
                 )
-                connection.execute(
-                    outbox.insert().values(
-                        at=now, type="failed", job_id=job, stage=stage, round=round_, token=token, reason=error.reason
-                    )
-                )
+                record(connection, now, "failed", stage, [job], error.reason)
             return len(found)
 
     def lost(self, gates: Collection[tuple[str, str]], since: int, limit: int) -> list[LostAtGate]:
@@ -186,9 +175,9 @@ class Gates:
             return [LostAtGate(*row) for row in connection.execute(query)]
 
 
-def _overdue(now: int) -> Select[int, str, int, str, int]:
+def _overdue(now: int) -> Select[int, str, str, int]:
     return (
-        select(jobs.c.id, jobs.c.current_stage, jobs.c.round, jobs.c.waiting_for, jobs.c.waiting_since)
+        select(jobs.c.id, jobs.c.current_stage, jobs.c.waiting_for, jobs.c.waiting_since)
         .outerjoin(stage_states, _AT_GATE)
         .where(
             OVERDUE,

@@ -173,12 +173,7 @@ def bury(
 ) -> None:
     """Dead-letter one job whose stage state is no longer leased. `input`: the key of the payload, which stays."""
     at = and_(stage_states.c.job_id == job, stage_states.c.stage == stage)
-    fields = {
-        "error_type": type(error).__name__,
-        "reason": error.reason,
-        "message": error.message,
-        "next_step": error.next_step,
-    }
+    fields = kept(error)
     connection.execute(update(stage_states).where(at).values(status="dead", finished_at=now, **fields))
     connection.execute(
         update(jobs).where(jobs.c.id == job).values(**PASSING, status="dead", current_stage=stage, updated_at=now)
@@ -191,6 +186,16 @@ def bury(
             at=now, type="dead", job_id=job, stage=stage, round=round_, token=token, reason=error.reason
         )
     )
+
+
+def kept(error: PenstockError) -> dict[str, str]:
+    """An error as stage states and dead letters keep it."""
+    return {
+        "error_type": type(error).__name__,
+        "reason": error.reason,
+        "message": error.message,
+        "next_step": error.next_step,
+    }
 
 
 class Heartbeat:

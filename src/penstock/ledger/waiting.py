@@ -130,19 +130,6 @@ class Waiting:
         with self._db.read() as connection:
             return int(connection.execute(select(func.count()).select_from(first.subquery())).scalar_one())
 
-    def counts(self, field: str, tenant: str | None = None, pipeline: str | None = None) -> tuple[int, int]:
-        """How many wait for `field`, and how many have it and wait for a run."""
-        found = []
-        for condition in (unready(field), ready(field)):
-            query = select(func.count()).select_from(jobs).where(condition, jobs.c.waiting_for == field)
-            if pipeline is not None:
-                query = query.where(jobs.c.pipeline == pipeline)
-            if tenant is not None:
-                query = query.join(documents, documents.c.id == jobs.c.document_id).where(documents.c.tenant == tenant)
-            with self._db.read() as connection:
-                found.append(int(connection.execute(query).scalar_one()))
-        return found[0], found[1]
-
 
 def unready(field: str) -> TextClause:
     """In the words of the partial index `jobs_unparsed`, or no database would use it."""

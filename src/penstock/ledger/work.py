@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, u
 from penstock.ledger.columns import copy_out
 from penstock.ledger.database import Database, clock
 from penstock.ledger.events import COUNTED, record
+from penstock.ledger.leases import kept
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import (
     PASSING,
@@ -121,7 +122,7 @@ class Work:
             if changed != len(together):
                 together = self._ours(connection, runner, stage.name, together)
             rounds = self._reopen(connection, [c for c in together if c.again or c.job_status == "done"])
-            if record(connection, now, "started", stage.name, together) != len(together):
+            if record(connection, now, "started", stage.name, [c.job_id for c in together]) != len(together):
                 raise _Fence
             order = int(connection.execute(select(func.coalesce(func.max(outbox.c.id), 0))).scalar_one())
         for c in together:
@@ -237,7 +238,7 @@ class Work:
             if done:
                 self._store(connection, done)
                 self._finish(connection, now, stage, done)
-                record(connection, now, "completed", stage.name, [d.claim for d in done])
+                record(connection, now, "completed", stage.name, [d.claim.job_id for d in done])
             if failed:
                 self._fail(connection, now, stage, failed)
 
@@ -316,12 +317,7 @@ class Work:
     def _fail(self, connection: Connection, now: int, stage: StageKey, failed: Sequence[Failed]) -> None:
         for f in failed:
             status = "dead" if f.terminal else "failed"
-            fields = {
-                "error_type": type(f.error).__name__,
-                "reason": f.error.reason,
-                "message": f.error.message,
-                "next_step": f.error.next_step,
-            }
+            fields = kept(f.error)
             held = connection.execute(
                 update(stage_states)
                 .where(
@@ -357,7 +353,7 @@ class Work:
                         **fields,
                     )
                 )
-            record(connection, now, status, stage.name, [f.claim], f.error.reason)
+            record(connection, now, status, stage.name, [f.claim.job_id], f.error.reason)
 
     def _ours(self, connection: Connection, runner: int, stage: str, claims: Sequence[Claim]) -> list[Claim]:
         query = select(stage_states.c.job_id, stage_states.c.token).where(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from penstock.errors import ConfigError, Problem, UsageError
 from penstock.pipelines.catalogue import Catalogue, Take
 from penstock.pipelines.entries import Entries, Entry, read_entries
-from penstock.pipelines.graph import ancestors_of, in_order
+from penstock.pipelines.graph import in_order
 from penstock.pipelines.models import Asked, GateEntry, PipelineFile, ScheduleEntry
 from penstock.pipelines.problems import of_validation, suggest, validated
 from penstock.pipelines.resolve import Parts, Resolver
@@ -101,26 +101,20 @@ def _flow(entries: Entries, parts: Mapping[str, Parts], catalogue: Catalogue) ->
         part = () if complaint.part is None else (complaint.part,)
         loc = (*found[complaint.stage].loc, complaint.key, *part)
         entries.file.note(loc, complaint.message, complaint.fix, key=bool(part))
-    ancestors = ancestors_of({name: node.depends_on for name, node in nodes.items()})
     for entry in entries.found:
         if isinstance(entry.model, GateEntry):
-            _check_resume(entry, entry.model, entries, ancestors, doubtful)
+            _check_resume(entry, entry.model, entries, doubtful)
     return inputs
 
 
-def _check_resume(
-    gate: Entry, model: GateEntry, entries: Entries, ancestors: Mapping[str, set[str]], doubtful: set[str]
-) -> None:
-    target, loc = model.resume_stage, (*gate.loc, "resume_stage")
-    if (
-        target in ancestors
-        and gate.name not in ancestors[target]
-        and not doubtful & {gate.name, target, *ancestors[target]}
-    ):
-        after = [name for name, above in ancestors.items() if gate.name in above]
-        message = f"the stage {target!r} does not come after the gate {gate.name!r}"
-        fix = f"after it come: {', '.join(after)}" if after else f"give {target!r} depends_on: [{gate.name}]"
-        entries.file.note(loc, message, fix)
+def _check_resume(gate: Entry, model: GateEntry, entries: Entries, doubtful: set[str]) -> None:
+    """What goes on when the gate opens is what depends on it, not what comes later."""
+    target, edges = model.resume_stage, entries.edges
+    if target in edges and gate.name not in edges[target] and not doubtful & {gate.name, target}:
+        following = [name for name, above in edges.items() if gate.name in above]
+        message = f"the stage {target!r} does not directly follow the gate {gate.name!r}"
+        fix = f"what does: {', '.join(following)}" if following else f"give {target!r} depends_on: [{gate.name}]"
+        entries.file.note((*gate.loc, "resume_stage"), message, fix)
 
 
 def _node(entry: Entry, parts: Parts, entries: Entries) -> Node:

@@ -109,7 +109,7 @@ class GateEntry(_Closed):
     name: Name
     type: Literal["Gate"]
     condition: ConditionEntry
-    resume_stage: str = Field(description="The stage that goes on once the gate is open; it must come after the gate.")
+    resume_stage: str = Field(description="The stage that goes on once the gate is open: one that depends on it.")
     depends_on: list[str] | None = Field(None, description="Default: the stage written above the gate.")
     timeout: Seconds | None = Field(None, description="Seconds, or 90m, 36h, 7d: how long a document may wait.")
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from command import Penstock
+from flip import GateWorker
+from penstock.bootstrap import open_app
+from penstock.cli.screen import moment
+from penstock.cli.watching import Told
+from penstock.ledger.schema import RUNNING, stage_states
 
 GOOD = ("warfarin-apixaban-switch.pdf", "ketoacidosis-fourteen-cases.pdf")
 SCAN = "referral-letter-scan.pdf"
@@ -135,14 +143,72 @@ def test_documents_that_fail_in_the_worker_are_dead_and_wait_no_more(
     assert again.out.endswith(f"\n1 document: 1 waiting\n{NEXT}"), "there is something to do"
 
 
+def test_a_document_larger_than_was_asked_for_says_which_option_takes_it(waiting: Penstock, work: Penstock) -> None:
+    assert "2 pages, more than 1" in work("--max-pages", "1").out
+    shown = " ".join(waiting("jobs", "--status", "dead").out.split())
+    assert "next: start penstock worker pdf with a larger --max-pages, then: penstock retry --reason too-large" in shown
+    waiting("retry", "--reason", "too-large")
+    assert work("--max-pages", "2", "--max-mb", "1").out.endswith("1 document parsed, 0 failed; 2 pages\n")
+
+
+def test_a_worker_that_lost_its_lease_says_that_another_took_over(
+    waiting: Penstock, work: Penstock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its claim was free again before it was through, and another worker was faster."""
+    began = Told.began
+
+    def overtaken(told: Told, source_id: str) -> None:
+        began(told, source_id)
+        monkeypatch.setattr(Told, "began", began)
+        with closing(open_app()) as other:
+            with other.ledger.database.read() as connection:
+                runner = connection.execute(select(stage_states.c.runner_id).where(RUNNING)).scalar_one()
+            other.ledger.leases.end(runner)
+            GateWorker(other).flip()
+
+    monkeypatch.setattr(Told, "began", overtaken)
+    said = work()
+    assert said.status == 0
+    assert said.out.count("  taken over by another worker after ") == 1
+    assert "1 document parsed, 0 failed, 1 taken over by another worker; " in said.out
+    assert "complete: 2 documents: 2 done\n" in waiting("run", "pdf-two-phase", "--resume").out
+
+
 @pytest.fixture
-def impatient(penstock: Penstock, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Penstock:
+def timed(penstock: Penstock, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Penstock]:
+    """With a timeout at the gate."""
+
+    def timed(timeout: str) -> Penstock:
+        config = shutil.copytree(root / "config/orchestration", tmp_path / "config")
+        path = config / "pipelines/pdf-two-phase.yaml"
+        path.write_text(path.read_text().replace("type: Gate\n", f"type: Gate\n    timeout: {timeout}\n"))
+        monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
+        return penstock
+
+    return timed
+
+
+@pytest.fixture
+def impatient(timed: Callable[[str], Penstock]) -> Penstock:
     """A gate at which nothing may wait for longer than a second."""
-    config = shutil.copytree(root / "config/orchestration", tmp_path / "config")
-    path = config / "pipelines/pdf-two-phase.yaml"
-    path.write_text(path.read_text().replace("type: Gate\n", "type: Gate\n    timeout: 1\n"))
-    monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
-    return penstock
+    return timed("1")
+
+
+def test_until_when_a_document_may_wait_is_shown(timed: Callable[[str], Penstock], papers: Path) -> None:
+    penstock = timed("36h")
+    penstock("run", "pdf-two-phase", "papers")
+    gates = [job["at_gate"] for job in penstock("jobs", "--waiting", "--json").json["jobs"]]
+    assert {gate["until"] - gate["since"] for gate in gates} == {36 * 3_600_000}
+    shown = penstock("jobs", "--waiting").out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert {moment(gate["until"])[:16] in shown for gate in gates} == {True}
+    told = penstock("explain", f"papers/{GOOD[0]}").out
+    assert any(f", until {moment(gate['until'])} at most" in " ".join(told.split()) for gate in gates)
+
+
+def test_a_gate_without_a_timeout_has_no_such_column(waiting: Penstock) -> None:
+    assert "until" not in waiting("jobs", "--waiting").out
+    assert ", until " not in waiting("explain", f"papers/{GOOD[0]}").out
 
 
 def test_a_wait_that_the_gate_ends_counts_as_a_failure(impatient: Penstock, papers: Path) -> None:

@@ -14,6 +14,7 @@ from mill import PIPELINE, Mill
 from penstock.bootstrap import open_app
 from penstock.errors import Stopped
 from penstock.ledger.batches import Batch
+from penstock.ledger.gate_read import GateReader, Queue
 from penstock.runner import RunReport, RunRequest, gate
 
 
@@ -48,6 +49,10 @@ def run(mill: Mill, batch: Batch, stop: Callable[[], None] = lambda: None) -> Ru
     return mill.app.runner.run(mill.topology, RunRequest(batch=batch.id), stop=stop)
 
 
+def queues(mill: Mill) -> list[Queue]:
+    return GateReader(mill.app.ledger.database).queues("default")
+
+
 def test_a_closed_gate_ends_the_run_and_says_what_to_start(mill: Mill) -> None:
     mill.put("a.pdf", "one")
     report = mill.run()
@@ -66,7 +71,7 @@ def test_a_launched_run_takes_along_what_became_ready_while_it_came_up(
     batch = launch(mill)
     worker.flip(2)
     assert run(mill, batch).statuses == {"done": 3}
-    assert mill.app.ledger.waiting.counts(FIELD) == (1, 0)
+    assert queues(mill) == [Queue("pdfs", FIELD, waiting=1, ready=0)]
 
 
 def test_a_launched_run_that_finds_a_stream_stays_for_it(
@@ -111,7 +116,7 @@ def test_it_takes_no_more_than_a_batch(
     batch = launch(mill)
     worker.flip(3)
     assert run(mill, batch).statuses == {"done": 2}
-    assert mill.app.ledger.waiting.counts(FIELD) == (0, 2)
+    assert queues(mill) == [Queue("pdfs", FIELD, waiting=0, ready=2)]
 
 
 def test_a_run_by_hand_takes_what_it_was_given(mill: Mill, bring: Callable[[int], GateWorker]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterator
 from hashlib import file_digest
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -110,14 +111,15 @@ A = TypeVar("A", bound=_Answer)
 
 
 class MineruApi:
-    """The server at the base URL `url`. To be closed.
+    """The server at the base URL `url`. To be closed. `alive` is called with every sign of life that it gives: a piece
+    of an answer, or of a file that it takes.
 
     Everything raises EngineUnavailable for a server that is away, turns us away, or is another than we know; its
     `status` is the HTTP status, None when there was no answer.
     """
 
-    def __init__(self, url: str, key: SecretStr | None) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, key: SecretStr | None, alive: Callable[[], None] = lambda: None) -> None:
+        self._url, self._alive = url.rstrip("/"), alive
         self._key = key.get_secret_value() if key else ""
         headers = {"User-Agent": "penstock", "Accept-Encoding": "identity"}
         if self._key:
@@ -135,7 +137,7 @@ class MineruApi:
 
     def version(self) -> str:
         """The server's version, if it is one we know and its models, where it loads them at its start, are ready."""
-        version = self._ask(_Health, "GET", "/v1/health").version
+        version = self._ask(_Health, "GET", "/v1/health", ours=False).version
         if not KNOWN_VERSIONS.fullmatch(version):
             raise EngineUnavailable(
                 f"{self._url} is MinerU {version[:20]!r}: this Penstock knows the API of 4.0",
@@ -147,10 +149,10 @@ class MineruApi:
     def upload(self, pdf: Path) -> str:
         """The file's id there, for an hour. Raises BadInput for one that the server finds too large."""
         with pdf.open("rb") as content:
-            digest = file_digest(content, "sha256").hexdigest()
+            digest, size = file_digest(content, "sha256").hexdigest(), content.tell()
             about = {
                 "filename": "document.pdf",
-                "bytes": content.tell(),
+                "bytes": size,
                 "mime_type": _PDF,
                 "purpose": "parse",
                 "sha256sum": digest,
@@ -159,8 +161,9 @@ class MineruApi:
             if upload.status != "completed":
                 content.seek(0)
                 where = f"/v1/uploads/{upload.id}"
-                headers = {"Content-Type": _PDF}
-                self._send("PUT", f"{where}/content", seconds=_MOVE_SECONDS, content=content, headers=headers)
+                headers = {"Content-Type": _PDF, "Content-Length": str(size)}
+                pieces = self._pieces(content)
+                self._send("PUT", f"{where}/content", seconds=_MOVE_SECONDS, content=pieces, headers=headers)
                 upload = self._ask(_Upload, "POST", f"{where}/complete", json={"sha256sum": digest})
         if upload.file is None:
             raise self._unavailable("answers an upload without a file", 200)
@@ -178,7 +181,8 @@ class MineruApi:
 
     def busy(self) -> bool:
         """Whether it is at a job, or has one waiting."""
-        return bool(self._ask(_Jobs, "GET", "/v1/parse/jobs", params={"status": "queued,running", "limit": 1}).data)
+        query = {"status": "queued,running", "limit": 1}
+        return bool(self._ask(_Jobs, "GET", "/v1/parse/jobs", ours=False, params=query).data)
 
     def fetch(self, output: Output) -> bytes:
         """All of it. Raises Forgotten, and BadInput (too-large) for more than `MAX_ZIP_BYTES`."""
@@ -200,8 +204,16 @@ class MineruApi:
             raise self._unavailable(f"answers {path} as MinerU 4.0 doesn't: {place}: {first['msg']}", 200) from None
 
     def _send(
-        self, method: str, path: str, *, most: int = _MAX_ANSWER_BYTES, seconds: float = _ASK_SECONDS, **sent: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        ours: bool = True,
+        most: int = _MAX_ANSWER_BYTES,
+        seconds: float = _ASK_SECONDS,
+        **sent: Any,
     ) -> bytes:
+        """`ours`: it is about a file or a job of ours, so that what is refused may be that."""
         due = time.monotonic() + seconds
         try:
             with self._client.stream(method, self._url + path, **sent) as answer:
@@ -211,28 +223,37 @@ class MineruApi:
         except httpx.HTTPError as error:
             raise self._unavailable(f"doesn't answer: {describe(error)}") from error
         if not answer.is_success:
-            raise self._refusal(answer, path, body)
+            raise self._refusal(answer, path, body, ours)
         return body
+
+    def _pieces(self, content: BinaryIO) -> Iterator[bytes]:
+        due = time.monotonic() + _MOVE_SECONDS
+        while piece := content.read(_CHUNK):
+            yield piece
+            self._alive()
+            if time.monotonic() > due:
+                raise self._unavailable("was too slow to take the file")
 
     def _read(self, answer: httpx.Response, most: int, due: float) -> bytes:
         body = bytearray()
         for piece in answer.iter_raw(_CHUNK):
             body += piece
+            self._alive()
             if len(body) > most:
                 raise self._unavailable(f"sent more than {most} bytes", answer.status_code)
             if time.monotonic() > due:
                 raise self._unavailable("was too slow to answer")
         return bytes(body)
 
-    def _refusal(self, answer: httpx.Response, path: str, body: bytes) -> Exception:
+    def _refusal(self, answer: httpx.Response, path: str, body: bytes, ours: bool) -> Exception:
         status = answer.status_code
         try:
             fault = _Refusal.model_validate_json(body).error
         except ValidationError:
             fault = Fault(code=answer.reason_phrase)
-        if fault.code in _GONE:
+        if ours and fault.code in _GONE:
             return Forgotten(str(fault))
-        if status == 413 and fault.code != "upload_size_mismatch":
+        if ours and status == 413 and fault.code != "upload_size_mismatch":
             return BadInput(f"MinerU's server takes no file as large as this: {fault}", reason="too-large")
         if answer.is_redirect:
             return self._unavailable("answers with a redirect, which is not followed", status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -50,7 +49,7 @@ class MineruHttpOptions(BaseModel):
     has them. A PDF of more than `pages_per_job` pages goes in ranges, since its users lose servers to long ones; in all
     it may take `total_seconds`. `max_mb`: of the file, in megabytes of 1,000,000 bytes.
 
-    `poll_seconds`: between two looks at a job, at most; `patience_seconds`: how long a server may be away with one.
+    `poll_seconds`: between two looks at a job, at most; `patience_seconds`: how long a server may be away.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,20 +88,23 @@ class MineruHttp:
         options = self._options
         due = time.monotonic() + options.total_seconds
         parts: list[Part] = []
-        with (
-            opened(pdf, max_mb=options.max_mb, max_pages=options.max_pages) as document,
-            MineruApi(self._url, self._key) as api,
-        ):
-            sizes = page_sizes(document)
-            producer = f"MinerU {api.version()} {options.tier}"
-            pace = Pace(options.poll_seconds, options.patience_seconds, due)
-            jobs = Jobs(api, options.tier, options.ocr_mode, pace)
-            for first in range(1, len(sizes) + 1, options.pages_per_job):
-                last = min(first + options.pages_per_job - 1, len(sizes))
-                raw = jobs.zip_of(pdf, first, last, partial(progress, first - 1, len(sizes)))
-                parts.append(Part(RawPart(first, last, raw), read_output(raw)))
-                for page in range(first, last + 1):
-                    progress(page, len(sizes))
+        with opened(pdf, max_mb=options.max_mb, max_pages=options.max_pages) as document:
+            sizes, done = page_sizes(document), 0
+
+            def alive() -> None:
+                progress(done, len(sizes))
+
+            with MineruApi(self._url, self._key, alive) as api:
+                pace = Pace(options.poll_seconds, options.patience_seconds, due)
+                producer = f"MinerU {pace.patiently(api.version)} {options.tier}"
+                jobs = Jobs(api, options.tier, options.ocr_mode, pace)
+                for first in range(1, len(sizes) + 1, options.pages_per_job):
+                    last = min(first + options.pages_per_job - 1, len(sizes))
+                    raw = jobs.zip_of(pdf, first, last)
+                    parts.append(Part(RawPart(first, last, raw), read_output(raw)))
+                    for page in range(first, last + 1):
+                        progress(page, len(sizes))
+                    done = last
             return _told_apart(joined(parts, sizes, producer), document)
 
 

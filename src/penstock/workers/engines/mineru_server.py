@@ -267,7 +267,7 @@ class MineruServer:
     def _parse_plain_page(self) -> str:
         pace = Pace(poll=_LOOK_SECONDS, patience=0.0, due=time.monotonic() + START_SECONDS + self._startup_seconds)
         with MineruApi(self._url, self._key) as api:
-            made = Jobs(api, self._tier, self._ocr_mode, pace).prove(alive=lambda: None)
+            made = Jobs(api, self._tier, self._ocr_mode, pace).prove()
         text = " ".join(element.text for element in read_output(made).elements).strip()
         if not text:
             raise EngineUnavailable("MinerU finds no text on a plain page")

@@ -19,7 +19,7 @@ def opened(pdf: Path, *, max_mb: int, max_pages: int) -> Iterator[pdfium.PdfDocu
     """`max_mb`: megabytes of 1,000,000 bytes. Raises BadInput: too-large, encrypted, corrupt, no-pages."""
     size = pdf.stat().st_size
     if size > max_mb * 1_000_000:
-        raise BadInput(f"{size} bytes, more than {max_mb} MB", reason="too-large")
+        raise _too_large(f"{size} bytes, more than {max_mb} MB", "--max-mb")
     try:
         document = pdfium.PdfDocument(pdf)
     except pdfium.PdfiumError as error:
@@ -30,8 +30,13 @@ def opened(pdf: Path, *, max_mb: int, max_pages: int) -> Iterator[pdfium.PdfDocu
         if not (count := len(document)):
             raise BadInput("the PDF has no pages", reason="no-pages")
         if count > max_pages:
-            raise BadInput(f"{count} pages, more than {max_pages}", reason="too-large")
+            raise _too_large(f"{count} pages, more than {max_pages}", "--max-pages")
         yield document
+
+
+def _too_large(said: str, option: str) -> BadInput:
+    helps = f"start penstock worker pdf with a larger {option}, then: penstock retry --reason too-large"
+    return BadInput(said, reason="too-large", next_step=helps)
 
 
 def page_sizes(document: pdfium.PdfDocument) -> list[tuple[float, float]]:
