@@ -98,12 +98,15 @@ class Mill:
 
     def jobs(self) -> dict[str, Any]:
         """File name → its job of today."""
-        query = select(schema.jobs, schema.documents.c.source_id).join(
+        query = select(schema.jobs, schema.documents.c.source_id, schema.documents.c.doc_id).join(
             schema.documents, schema.documents.c.id == schema.jobs.c.document_id
         )
         with self.app.ledger.database.read() as connection:
             rows = connection.execute(query.order_by(schema.jobs.c.id)).all()
         return {Path(row.source_id).name: row for row in rows}
+
+    def doc_id(self, name: str) -> str:
+        return str(self.jobs()[name].doc_id)
 
     def state(self, name: str, stage: str = "gate") -> Any:
         job = self.jobs()[name].id

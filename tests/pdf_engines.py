@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -29,7 +31,8 @@ class Options(BaseModel):
 
 class Obedient:
     """Each line is a page. What `hang`, `spin`, `grow`, `die`, `bug`, `bad`, `away`, `lost` and `print` say is done;
-    `image` gives one; `die-once PATH` dies unless PATH is there, and makes it."""
+    `image` gives one; `die-once PATH` dies unless PATH is there, and makes it; `say HEX` and `later HEX` write
+    into the pipe of answers."""
 
     name = "obedient"
     version = "1"
@@ -70,6 +73,10 @@ class Obedient:
                 case "print":
                     sys.stdout.write("noise" * 1000)
                     os.write(1, b"noise")
+                case "say":
+                    _say(bytes.fromhex(rest))
+                case "later":
+                    threading.Timer(0.2, _say, [bytes.fromhex(rest)]).start()
                 case "image":
                     images["one.png"] = b"\x89PNG picture"
             progress(number, len(lines))
@@ -89,3 +96,15 @@ class Obedient:
             images=images,
             raw=b"raw output" if images else None,
         )
+
+
+def _say(data: bytes) -> None:
+    [pipe] = [fd for fd in range(3, 64) if _is_pipe(fd)]
+    os.write(pipe, data)
+
+
+def _is_pipe(fd: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    except OSError:
+        return False

@@ -42,7 +42,7 @@ class Told:
         self._due.pop(parse.source_id, None)
         took = f"{document_name(parse.source_id)}  "
         if parse.taken_over:
-            say(self._console, f"{took}taken over by another worker after {parse.seconds:.1f} s", "yellow")
+            say(self._console, f"{took}left: it was cancelled or replaced, or another worker has it", "yellow")
         elif parse.error is None:
             say(self._console, f"{took}{counted(parse.pages, 'page')}, {parse.seconds:.1f} s")
         elif parse.given_back:

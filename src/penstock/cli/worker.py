@@ -116,7 +116,7 @@ def _sum_up(console: Console, tally: Tally) -> None:
 
     told = [f"{counted(tally.documents, 'document')} parsed", f"{tally.failures:,} failed"]
     told += [f"{tally.given_back:,} given back"] if tally.given_back else []
-    told += [f"{tally.taken_over:,} taken over by another worker"] if tally.taken_over else []
+    told += [f"{tally.taken_over:,} left"] if tally.taken_over else []
     say(console, f"{', '.join(told)}; {counted(tally.pages, 'page')}", "yellow" if tally.failures else "green")
 
 

@@ -147,7 +147,8 @@ class Database:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         try:
-            return create_engine(self.url, pool_pre_ping=True)
+            waits = {name: value for name, value in _AWAY.items() if name not in self.url.query}
+            return create_engine(self.url, pool_pre_ping=True, connect_args=waits)
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"the ledger's driver is missing ({error.name}): pip install 'penstock[postgres]'"
@@ -209,6 +210,15 @@ class Database:
 
 _URLS = "write sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name, or unset it: SQLite in PENSTOCK_HOME"
 _RESTORE = "put a copy of it back, or move it away: the next run makes a new one"
+_AWAY = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server whose machine or network is gone is given up after half a minute, not after the kernel's quarter of an hour
+(libpq's parameters, PostgreSQL 33.1.2: seconds, the last one milliseconds). The URL's query may say otherwise."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CANNOT_GROW = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
 """What SQLite says when a write fails for another reason than ENOSPC: a quota, a limit on a file's size."""

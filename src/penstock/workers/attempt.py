@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from penstock.errors import ArtifactLost, Crashed, EngineUnavailable, PenstockError, Stopped, StoreBusy, TerminalError
 from penstock.ir import PDFFile
@@ -18,20 +19,17 @@ from penstock.ledger.waiting import Waiter
 from penstock.workers.children import Bug, Child, ChildDied
 from penstock.workers.engine import LOST
 from penstock.workers.parsing import Parsing
+from penstock.workers.patience import Patience
 
-LOOK_SECONDS = 0.5
-"""So often a store that is away is asked again."""
-PATIENCE_SECONDS = 60.0
-"""A ledger or artifact store that is away for longer ends the worker."""
+ASK_SECONDS = 5.0
+"""So often it is asked whether a document that is being parsed is still wanted."""
 _DOWNLOAD_AGAIN = "penstock retry --reason artifact-lost: it is downloaded again"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Parse:
     """How one document went. `error` None: it is through. `given_back`: the next to ask for it gets it. `taken_over`:
-    the lease was lost, and somebody else says how it went. `away`: the engine could not work."""
+    it was cancelled or replaced meanwhile, or the lease was lost. `away`: the engine could not work."""
 
     source_id: str
     pages: int = 0
@@ -64,26 +62,6 @@ class Watcher(Protocol):
     def ended(self, parse: Parse) -> None: ...
 
 
-class Patience:
-    """A ledger or artifact store that is away for a moment costs nothing that was done; once `hurry` is set, one more
-    try must do."""
-
-    def __init__(self, hurry: threading.Event) -> None:
-        self._hurry = hurry
-
-    def __call__(self, work: Callable[[], T]) -> T:
-        """Raises StoreBusy when it is away for longer."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return work()
-            except StoreBusy:
-                if time.monotonic() >= until:
-                    raise
-                if self._hurry.wait(LOOK_SECONDS):
-                    until = 0.0
-
-
 class Attempts:
     """`killing`: what is under way ends now."""
 
@@ -102,9 +80,11 @@ class Attempts:
             self._watcher.page(name, done, total)
 
         try:
-            done, pages = self._patiently(lambda: self._parsing.output(waiter, child, place, page, self._not_killed))
+            done, pages = self._parsing.output(waiter, child, place, page, self._go_on(waiter, key))
             fenced = self._patiently(lambda: self._ledger.work.commit(key, [done])).fenced
             how = Parse(name, pages, taken_over=bool(fenced))
+        except _Unwanted:
+            how = Parse(name, taken_over=True)
         except ChildDied as died:
             how = self._lost(waiter, key, f"the process that parsed it died: {died}")
         except EngineUnavailable as away:
@@ -143,6 +123,22 @@ class Attempts:
             self._patiently(lambda: self._ledger.waiting.ask_again(waiter, PDFFile.__name__))
         return Parse(waiter.claim.source_id, error=error, taken_over=bool(fenced))
 
-    def _not_killed(self) -> None:
-        if self._killing.is_set():
-            raise Stopped("the worker is stopped; what was under way is given back")
+    def _go_on(self, waiter: Waiter, key: StageKey) -> Callable[[], None]:
+        """What is called while a document is parsed: raises when nobody wants that any more."""
+        due = time.monotonic() + ASK_SECONDS
+
+        def check() -> None:
+            nonlocal due
+            if self._killing.is_set():
+                raise Stopped("the worker is stopped; what was under way is given back")
+            if time.monotonic() >= due:
+                due = time.monotonic() + ASK_SECONDS
+                with suppress(StoreBusy):
+                    if not self._ledger.work.still_held(key.name, [waiter.claim]):
+                        raise _Unwanted
+
+        return check
+
+
+class _Unwanted(Exception):
+    """The document was cancelled or replaced, or another worker has it."""

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Protocol
+from typing import IO, Any, Literal, Protocol
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from penstock.errors import BadInput, EngineUnavailable, InvalidOutput, PenstockError, TerminalError
 from penstock.workers.child import HEAD, MEMORY, PAGES
@@ -24,7 +24,9 @@ from penstock.workers.parsed import Parsed
 MOST_BYTES = 512 << 20
 """Of one answer, images included."""
 STARTS = 3
+"""A child that is killed before it is ready is started so often."""
 START_SECONDS = 120.0
+"""It may take so long until it is."""
 _LOOK_SECONDS = 0.2
 _PASSED_ON = (
     "PATH",
@@ -100,8 +102,8 @@ class Child:
 
         EngineUnavailable also when no child gets as far as being ready: no document is to blame for that.
         """
-        if self._process is not None and self._process.poll() is not None:
-            self.close()  # it died with nothing to do: no document is to blame
+        if self._process is not None and _stirred(self._process):
+            self.close()  # with nothing to do: no document is to blame
         process = self._process or self._start(stop)
         answer = _Answer(self._limits, progress, stop)
         try:
@@ -110,10 +112,8 @@ class Child:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
             parsed = answer.read(process)
-        except PenstockError as error:
-            if not isinstance(error, BadInput | EngineUnavailable | Bug | InvalidOutput):
-                self.close()  # stopped in the middle
-            raise
+        except (BadInput, EngineUnavailable, Bug):
+            raise  # it said so, and is well
         except BrokenPipeError:
             answer.died = True
             raise ChildDied(self._ended()) from None
@@ -155,7 +155,7 @@ class Child:
             if process.returncode != -signal.SIGKILL:
                 break
         raise EngineUnavailable(
-            f"the process that parses can't start with {self._limits.memory_mb} MiB of memory: {how}"
+            f"the process that parses can't start (it may use {self._limits.memory_mb} MiB): {how}"
             + (f" ({last[:300]})" if last else "")
         )
 
@@ -194,6 +194,12 @@ class Child:
         if status < 0:
             return f"it was killed by {signal.Signals(-status).name}"
         return f"it ended with status {status}"
+
+
+def _stirred(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a child that was asked nothing has ended, or said something."""
+    assert process.stdout is not None
+    return process.poll() is not None or bool(select.select([process.stdout], [], [], 0)[0])
 
 
 def _is_ready(process: subprocess.Popen[bytes], stop: Callable[[], None]) -> bool:
@@ -250,7 +256,11 @@ class _Answer:
                 raise BadInput(f"what is made of it is more than {MOST_BYTES >> 20} MiB", reason="too-large")
             self._buffer += data
             page_due = time.monotonic() + self._limits.page_seconds
-            parsed = self._frames()
+            try:
+                parsed = self._frames()
+            except _Garbled:
+                self.died = True
+                raise ChildDied("it said what is no answer") from None
             if parsed is not None:
                 return parsed
 
@@ -264,17 +274,21 @@ class _Answer:
             data = bytes(self._buffer[at + HEAD.size : at + HEAD.size + size])
             at += HEAD.size + size
             if tag == b"p":
-                self._progress(*PAGES.unpack(data))
+                self._progress(*_pages(data))
             elif tag == b"i":
                 name, _, image = data.partition(b"\0")
                 self._images[name.decode(errors="replace")] = image
             elif tag == b"r":
                 self._raw = data
+            elif at < len(self._buffer):
+                raise _Garbled  # it goes on after its last word
             elif tag == b"e":
-                raise _error(json.loads(data))
-            else:
+                raise _error(data)
+            elif tag in (b"d", b"l"):
                 self.last = tag == b"l"
                 return self._parsed(data)
+            else:
+                raise _Garbled
         del self._buffer[:at]
         return None
 
@@ -287,12 +301,35 @@ class _Answer:
         return parsed.model_copy(update={"images": self._images, "raw": self._raw})
 
 
-def _error(said: Mapping[str, str]) -> PenstockError:
-    next_step = said["next_step"] or None
-    if said["kind"] == "unavailable":
-        return EngineUnavailable(said["message"], reason=said["reason"], next_step=next_step)
-    if said["kind"] == "input":
-        return BadInput(said["message"], reason=said["reason"], next_step=next_step)
-    bug = Bug(said["message"])
-    bug.detail = said["detail"]
+class _Garbled(Exception):
+    """Something else than the engine's side has written into the pipe, or the child is no longer ours."""
+
+
+def _pages(data: bytes) -> tuple[int, int]:
+    if len(data) != PAGES.size:
+        raise _Garbled
+    done, total = PAGES.unpack(data)
+    return done, total
+
+
+class _Said(BaseModel):
+    kind: Literal["unavailable", "input", "bug"]
+    message: str
+    reason: str
+    next_step: str
+    detail: str
+
+
+def _error(data: bytes) -> PenstockError:
+    try:
+        said = _Said.model_validate_json(data)
+    except ValidationError:
+        raise _Garbled from None
+    next_step = said.next_step or None
+    if said.kind == "unavailable":
+        return EngineUnavailable(said.message, reason=said.reason, next_step=next_step)
+    if said.kind == "input":
+        return BadInput(said.message, reason=said.reason, next_step=next_step)
+    bug = Bug(said.message)
+    bug.detail = said.detail
     return bug

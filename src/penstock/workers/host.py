@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -32,8 +32,9 @@ class Host(Protocol):
     @property
     def environment(self) -> Mapping[str, str]: ...
 
-    def start(self) -> None:
-        """Raises EngineUnavailable, saying in one line what is missing."""
+    def start(self, stop: Callable[[], None]) -> None:
+        """Raises EngineUnavailable, saying in one line what is missing, and what `stop` does, which is called while it
+        takes long."""
         ...
 
     def recover(self, error: EngineUnavailable) -> None:
@@ -59,7 +60,7 @@ class ChildHost:
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def start(self) -> None:
+    def start(self, stop: Callable[[], None]) -> None:
         return None
 
     def recover(self, error: EngineUnavailable) -> None:

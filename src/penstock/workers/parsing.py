@@ -23,6 +23,7 @@ from penstock.stores.artifacts import ArtifactStore
 from penstock.workers.assemble import assemble
 from penstock.workers.children import Child
 from penstock.workers.parsed import Parsed
+from penstock.workers.patience import Patience
 
 _NO_RECORD = frozenset({"pdf", "uri-list", *FAULTS})
 """Kinds of payloads that state nothing about their PDF."""
@@ -40,9 +41,16 @@ class Parsing:
     """`engine` is the digest of the engine with its options."""
 
     def __init__(
-        self, ledger: Ledger, artifacts: ArtifactStore, field: str, engine: str, name: str, version: str
+        self,
+        ledger: Ledger,
+        artifacts: ArtifactStore,
+        patiently: Patience,
+        field: str,
+        engine: str,
+        name: str,
+        version: str,
     ) -> None:
-        self._ledger, self._artifacts, self._field = ledger, artifacts, field
+        self._ledger, self._artifacts, self._patiently, self._field = ledger, artifacts, patiently, field
         self._engine, self._name, self._version = engine, name, version
         self._records = AutoParser()
 
@@ -51,17 +59,14 @@ class Parsing:
     ) -> tuple[Done, int]:
         """The gate's output, and how many pages there are. `place` is where the file may lie meanwhile.
 
-        Raises BadInput and InvalidOutput for what is the document's fault, ArtifactLost when its file is gone, and what
-        `Child.parse` raises.
+        Raises BadInput and InvalidOutput for what is the document's fault, ArtifactLost when its file is gone,
+        StoreBusy, and what `Child.parse` raises.
         """
         claim = waiter.claim
-        stored = self._ledger.waiting.input(waiter, PDFFile.__name__)
-        if stored is None:
-            raise ArtifactLost("the ledger has lost this document's file")
-        head, body = self._ledger.outputs.bodies([stored])[stored.id]
-        pdf: PDFFile = decode(PDFFile, head, body if body is not None else self._artifacts.get(stored.hash.hex()))
-        kept = self._kept(waiter, pdf) or self._parse(waiter, pdf, child, place, progress, stop)
-        payload, record = self._payload(claim, waiter.content)
+        stored, pdf = self._patiently(lambda: self._file(waiter))
+        kept = self._patiently(lambda: self._kept(waiter, pdf))
+        kept = kept or self._parse(waiter, pdf, child, place, progress, stop)
+        payload, record = self._patiently(lambda: self._payload(claim, waiter.content))
         document = assemble(
             kept.parsed,
             StageContext(claim.tenant, claim.doc_id, claim.correlation_id),
@@ -73,7 +78,15 @@ class Parsing:
             record=record,
         )
         key = gate_key(claim, self._field, waiter.content, stored.hash)
-        return at_rest(claim, key, Document, document, self._artifacts), len(kept.parsed.pages)
+        done = self._patiently(lambda: at_rest(claim, key, Document, document, self._artifacts))
+        return done, len(kept.parsed.pages)
+
+    def _file(self, waiter: Waiter) -> tuple[Stored, PDFFile]:
+        stored = self._ledger.waiting.input(waiter, PDFFile.__name__)
+        if stored is None:
+            raise ArtifactLost("the ledger has lost this document's file")
+        head, body = self._ledger.outputs.bodies([stored])[stored.id]
+        return stored, decode(PDFFile, head, body if body is not None else self._artifacts.get(stored.hash.hex()))
 
     def _kept(self, waiter: Waiter, pdf: PDFFile) -> Kept | None:
         """What the engine gave for this file before, where that is still to be had."""
@@ -94,17 +107,22 @@ class Parsing:
         progress: Callable[[int, int], None],
         stop: Callable[[], None],
     ) -> Kept:
-        self._artifacts.fetch(pdf.artifact, place)
+        self._patiently(lambda: self._artifacts.fetch(pdf.artifact, place))
         parsed = child.parse(place, progress, stop)
-        names = {name: self._artifacts.put(data) for name, data in parsed.images.items()}
+        names = {name: self._put(data) for name, data in parsed.images.items()}
         elements = tuple(
             element.model_copy(update={"image": names.get(element.image)}) if element.image else element
             for element in parsed.elements
         )
-        raw = None if parsed.raw is None else self._artifacts.put(parsed.raw)
+        raw = None if parsed.raw is None else self._put(parsed.raw)
         kept = Kept(parsed=parsed.model_copy(update={"elements": elements, "images": {}, "raw": None}), raw=raw)
-        self._ledger.outputs.keep(at_rest(waiter.claim, self._key(waiter.claim, pdf), Kept, kept, self._artifacts))
+        key = self._key(waiter.claim, pdf)
+        resting = self._patiently(lambda: at_rest(waiter.claim, key, Kept, kept, self._artifacts))
+        self._patiently(lambda: self._ledger.outputs.keep(resting))
         return kept
+
+    def _put(self, data: bytes) -> str:
+        return self._patiently(lambda: self._artifacts.put(data))
 
     def _payload(self, claim: Claim, content: bytes) -> tuple[RawPayload, Document | None]:
         """The document's payload, without its bytes, and what it states when it is a record about the PDF."""

@@ -20,16 +20,19 @@ from penstock.ledger.waiting import Waiter
 from penstock.runner.identity import digest
 from penstock.runner.session import Session
 from penstock.stores.artifacts import ArtifactStore
-from penstock.workers.attempt import Attempts, Parse, Patience, Watcher
+from penstock.workers.attempt import Attempts, Parse, Watcher
 from penstock.workers.children import Child
 from penstock.workers.host import Host
 from penstock.workers.parsing import Parsing
+from penstock.workers.patience import Patience
 
 FIELD = "pdf_ir_ready"
 LOOK_SECONDS = 0.5
 """So often an idle worker looks for documents."""
 GRACE_SECONDS = 20.0
 """What is under way when a worker is asked to stop may take so long; then it is given back."""
+LAST_SECONDS = 10.0
+"""Giving back may take so long. A ledger that hangs is left alone: leases run out by themselves."""
 SWEEP_SECONDS = 3600.0
 """A killed worker's folder is removed when it has lain untouched for so long: its process id may be another machine's,
 where several share a folder for temporary files."""
@@ -86,8 +89,8 @@ class PdfWorker:
         }
         known_by = digest(engine)
         self._definition = ledger.definitions.register({known_by: engine})[known_by]
-        parsing = Parsing(ledger, artifacts, FIELD, known_by, host.name, host.version)
         self._patiently = Patience(self._killing)
+        parsing = Parsing(ledger, artifacts, self._patiently, FIELD, known_by, host.name, host.version)
         self._attempts = Attempts(ledger, parsing, watcher, self._patiently, self._killing)
 
     def run(self, stop: Callable[[], None]) -> Tally:
@@ -96,42 +99,53 @@ class PdfWorker:
         Raises EngineUnavailable when the engine can't work, and whatever `stop` does: what was under way has then been
         finished within a grace period or given back.
         """
-        slots = [threading.Thread(target=self._slot, name=f"slot-{n}") for n in range(self._host.slots)]
+        slots = [self._thread(self._slot, f"slot-{number}") for number in range(self._host.slots)]
+        house = self._thread(self._keep_house, "house")
         try:
             _sweep()
-            self._host.start()
+            self._host.start(stop)
             self._watcher.started()
-            self._keep_house()
-            for slot in slots:
-                slot.start()
-            due = time.monotonic() + self._lease_seconds / 3
+            self._look_after()
+            for thread in (*slots, house):
+                thread.start()
             while any(slot.is_alive() for slot in slots):
                 stop()
                 time.sleep(0.1)
-                if time.monotonic() >= due:
-                    with suppress(StoreBusy):  # the slots judge for how long that is bearable
-                        self._keep_house()
-                    due = time.monotonic() + self._lease_seconds / 3
         finally:
-            self._end([slot for slot in slots if slot.ident is not None])
+            self._end([thread for thread in (*slots, house) if thread.ident is not None])
         if self._error is not None:
             raise self._error
         return self.tally
 
-    def _end(self, slots: list[threading.Thread]) -> None:
-        """A further signal breaks the grace period off: then, too, nothing stays claimed."""
+    def _thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except Stopped:
+                return
+            except BaseException as error:  # noqa: BLE001 — raised by `run`, once all threads have ended
+                self._error = self._error or error
+                self._stopping.set()
+
+        return threading.Thread(target=run, name=name, daemon=True)
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        """A further signal breaks the grace period off: then, too, nothing stays claimed, unless the ledger is away."""
         self._stopping.set()
         with ExitStack() as last, _further_signals(self._killing.set):
             last.callback(self._host.close)
-            last.callback(self._session.close)
-            until = time.monotonic() + GRACE_SECONDS
-            for slot in slots:
-                slot.join(max(0.0, until - time.monotonic()))
+            _join(threads, GRACE_SECONDS)
             self._killing.set()
-            for slot in slots:
-                slot.join()
+            if _join(threads, LAST_SECONDS):
+                with suppress(StoreBusy):
+                    self._session.close()
 
     def _keep_house(self) -> None:
+        while not self._stopping.wait(self._lease_seconds / 3):
+            with suppress(StoreBusy):  # the slots judge for how long that is bearable
+                self._look_after()
+
+    def _look_after(self) -> None:
         self._runner()
         self._session.reap()
         self._ledger.gates.expire()
@@ -156,11 +170,6 @@ class PdfWorker:
                     if self._once:
                         return
                     self._stopping.wait(LOOK_SECONDS)
-        except Stopped:
-            return
-        except BaseException as error:  # noqa: BLE001 — raised by `run`, once all slots have ended
-            self._error = self._error or error
-            self._stopping.set()
         finally:
             child.close()
 
@@ -211,6 +220,14 @@ class PdfWorker:
             )
         )
         self._watcher.ended(parse)
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> bool:
+    """Whether all have ended within that time."""
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
 
 
 @contextmanager

@@ -169,8 +169,8 @@ def test_a_worker_that_lost_its_lease_says_that_another_took_over(
     monkeypatch.setattr(Told, "began", overtaken)
     said = work()
     assert said.status == 0
-    assert said.out.count("  taken over by another worker after ") == 1
-    assert "1 document parsed, 0 failed, 1 taken over by another worker; " in said.out
+    assert said.out.count("  left: it was cancelled or replaced, or another worker has it") == 1
+    assert "1 document parsed, 0 failed, 1 left; " in said.out
     assert "complete: 2 documents: 2 done\n" in waiting("run", "pdf-two-phase", "--resume").out
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pdf_engines import TARGET, pdf
-from penstock.errors import BadInput, EngineUnavailable, Stopped
+from penstock.errors import BadInput, EngineUnavailable, InvalidOutput, Stopped
 from penstock.workers.children import Bug, Child, ChildDied, Limits
 from penstock.workers.host import ChildHost
 from penstock.workers.parsed import Parsed
@@ -111,6 +111,39 @@ def test_one_that_does_not_answer_is_gone_and_the_next_document_gets_a_new_one(
     assert len(parse("good").pages) == 1
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [b"p\0\0\0\x03abc", b"e\0\0\0\x01{", b"e\0\0\0\x02{}", b"z\0\0\0\0", b"d\0\0\0\x02{}" + b"p\0\0\0\0"],
+    ids=["no-pages", "no-json", "no-error", "no-tag", "words-after-the-last"],
+)
+def test_one_that_says_what_is_no_answer_is_gone(parse: Parse, frame: bytes) -> None:
+    with pytest.raises(ChildDied, match="no answer"):
+        parse(f"say {frame.hex()}", "hang")
+    assert len(parse("good").pages) == 1
+
+
+def test_what_an_engine_gives_that_is_no_document_is_no_answer_to_the_next(parse: Parse) -> None:
+    with pytest.raises((InvalidOutput, ChildDied)):  # by when the progress of that page comes
+        parse(f"say {(b'd' + bytes([0, 0, 0, 2]) + b'{}').hex()}", "hang")
+    assert [element.text for element in parse("good").elements] == ["good"]
+
+
+def test_one_that_speaks_unasked_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file.pdf"
+    answer = b'd\0\0\0\x17{"pages":[],"elements":[]}'
+    path.write_bytes(pdf("good"))
+    with closing(made()) as child:
+        child.parse(path, lambda done, total: None, lambda: None)
+        before = child.pid
+        path.write_bytes(pdf(f"later {answer.hex()}", "bad"))
+        with pytest.raises(BadInput):
+            child.parse(path, lambda done, total: None, lambda: None)
+        time.sleep(0.5)
+        path.write_bytes(pdf("good"))
+        assert len(child.parse(path, lambda done, total: None, lambda: None).pages) == 1
+        assert child.pid != before
+
+
 def test_pages_that_come_in_time_may_take_long_together(tmp_path: Path) -> None:
     path = tmp_path / "file.pdf"
     path.write_bytes(pdf(*"abcdef"))
@@ -150,7 +183,7 @@ def test_one_that_was_killed_with_nothing_to_do_costs_no_document(tmp_path: Path
 def test_one_that_can_not_even_start_is_no_documents_fault(tmp_path: Path) -> None:
     with (
         closing(Child(ChildHost("none", "1", "no_such_module:Engine"))) as child,
-        pytest.raises(EngineUnavailable, match=r"can't start with .*No module named 'no_such_module'"),
+        pytest.raises(EngineUnavailable, match=r"can't start .*No module named 'no_such_module'"),
     ):
         child.parse(tmp_path / "file.pdf", lambda done, total: None, lambda: None)
 

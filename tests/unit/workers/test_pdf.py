@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from sqlalchemy import func, select, update
 from mill import Mill
 from penstock.errors import EngineUnavailable, Stopped, StoreBusy
 from penstock.ledger import schema
+from penstock.ledger.cancel import cancel
 from penstock.ledger.leases import GATE_CAP
-from penstock.workers import attempt
+from penstock.workers import attempt, patience
 from penstock.workers import pdf as pdf_module
 from penstock.workers.children import Limits
 
@@ -189,26 +191,30 @@ def test_what_takes_longer_than_the_grace_is_given_back_and_counts_as_no_loss(
     assert (state.status, state.lost, mill.jobs()["a.pdf"].status) == ("pending", 0, "waiting")
 
 
-def test_a_ledger_that_is_away_for_a_moment_costs_nothing_that_was_parsed(
-    mill: Mill, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("place", ["ledger.work.commit", "ledger.outputs.keep", "artifacts.put"])
+def test_a_store_that_is_away_for_a_moment_costs_nothing_that_was_parsed(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    mill.put("a.pdf", "text")
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.8)
+    mill.put("a.pdf", "text", "image")
     mill.run()
-    commit, failures = mill.app.ledger.work.commit, iter([StoreBusy("away"), StoreBusy("away")])
+    store, name = attrgetter(place.rpartition(".")[0])(mill.app), place.rpartition(".")[2]
+    works, failures = getattr(store, name), iter([StoreBusy("away")])
 
     def flaky(*arguments: object) -> object:
         for error in failures:
             raise error
-        return commit(*arguments)  # type: ignore[arg-type]
+        return works(*arguments)
 
-    monkeypatch.setattr(mill.app.ledger.work, "commit", flaky)
-    tally = mill.work()
-    assert (tally.documents, len(mill.watched.pages)) == (1, 1), "it was parsed once"
+    monkeypatch.setattr(store, name, flaky)
+    tally = mill.work(mill.host(pause=0.6))
+    assert (tally.documents, len(mill.watched.pages)) == (1, 2), "it was parsed once"
     assert count(mill, schema.stage_states, schema.stage_states.c.status == "running") == 0
+    assert not list(failures)
 
 
 def test_a_ledger_that_stays_away_ends_the_worker(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
     mill.put("a.pdf", "text")
     mill.run()
 
@@ -219,6 +225,40 @@ def test_a_ledger_that_stays_away_ends_the_worker(mill: Mill, monkeypatch: pytes
     with pytest.raises(StoreBusy):
         mill.work()
     assert (mill.state("a.pdf").status, mill.state("a.pdf").lost) == ("pending", 0)
+
+
+def test_a_ledger_that_hangs_holds_up_no_end(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_module, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(pdf_module, "LAST_SECONDS", 0.2)
+    mill.put("a.pdf", "text")
+    mill.run()
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang(*arguments: object) -> None:
+        hangs.set()
+        go_on.wait()
+        raise StoreBusy("away")
+
+    def stop() -> None:
+        if hangs.is_set():
+            raise Stopped("enough")
+
+    monkeypatch.setattr(mill.app.ledger.work, "commit", hang)
+    with pytest.raises(Stopped):
+        mill.worker().run(stop)
+    assert mill.state("a.pdf").status == "running", "its lease sees to it"
+    go_on.set()
+
+
+def test_a_document_that_is_cancelled_meanwhile_is_left(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "ASK_SECONDS", 0.1)
+    mill.put("a.pdf", "one", "hang")
+    mill.run()
+    mill.watched.on_page = lambda: cancelled.extend(cancel(mill.app.ledger.database, "default", [mill.doc_id("a.pdf")]))
+    cancelled: list[str] = []
+    tally = mill.work()
+    assert (tally.taken_over, tally.failures, tally.given_back) == (1, 0, 0)
+    assert (mill.jobs()["a.pdf"].status, len(cancelled)) == ("cancelled", 1)
 
 
 def test_a_second_signal_gives_back_at_once(mill: Mill) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -111,7 +111,7 @@ class MineruHttp:
 class MineruHttpHost(ChildHost):
     """Its children ask the server; whether that is there, and of a version we know, is asked before."""
 
-    def start(self) -> None:
+    def start(self, stop: Callable[[], None]) -> None:
         key = self.environment.get(KEY_VARIABLE)
         with MineruApi(self.options["url"], SecretStr(key) if key else None) as api:
             api.version()

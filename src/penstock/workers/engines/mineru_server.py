@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple, Self
@@ -112,6 +112,7 @@ class MineruServer:
         self._folder: Path | None = None
         self._process: MineruProcess | None = None
         self._parsed = self._fresh_mb = 0
+        self._stop: Callable[[], None] = lambda: None
         self.readiness: Readiness | None = None
         """Since it was started."""
 
@@ -130,8 +131,12 @@ class MineruServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> None:
-        """Look at all it needs, start it, let it parse a plain page. Where any of that fails, nothing is left of it."""
+    def start(self, stop: Callable[[], None] = lambda: None) -> None:
+        """Look at all it needs, start it, let it parse a plain page. Where any of that fails, nothing is left of it.
+
+        `stop` is called all along, today and whenever it is started anew.
+        """
+        self._stop = stop
         script = self._script()
         gpu = self._choose_gpu()
         environment = self._environment(gpu)
@@ -165,7 +170,7 @@ class MineruServer:
     def restart(self) -> None:
         """Also whatever it is at: a job can't be stopped in any other way."""
         self.close()
-        self.start()
+        self.start(self._stop)
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -252,6 +257,7 @@ class MineruServer:
         due = time.monotonic() + self._startup_seconds
         with MineruApi(self._url, self._key) as api:
             while True:
+                self._stop()
                 if process.ended:
                     raise EngineUnavailable(f"mineru-api ended at its start: {process.last_words()}")
                 try:
@@ -266,7 +272,7 @@ class MineruServer:
 
     def _parse_plain_page(self) -> str:
         pace = Pace(poll=_LOOK_SECONDS, patience=0.0, due=time.monotonic() + START_SECONDS + self._startup_seconds)
-        with MineruApi(self._url, self._key) as api:
+        with MineruApi(self._url, self._key, self._stop) as api:
             made = Jobs(api, self._tier, self._ocr_mode, pace).prove()
         text = " ".join(element.text for element in read_output(made).elements).strip()
         if not text:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mineru_double import install
-from penstock.errors import EngineUnavailable, UsageError
+from penstock.errors import EngineUnavailable, Stopped, UsageError
 from penstock.workers.engines import mineru_server
 from penstock.workers.engines.canary import canary
 from penstock.workers.engines.mineru_http import MineruHttp, MineruHttpOptions
@@ -174,6 +174,18 @@ def test_what_is_missing_is_said_and_nothing_left_running(
     assert not list(tmp_path.glob("penstock-mineru-*"))
 
 
+def test_who_is_asked_to_stop_does_not_wait_for_it_to_come_up(machine: Machine, build: Build, tmp_path: Path) -> None:
+    machine.mood(mute=True)
+
+    def stop() -> None:
+        if processes(tmp_path):
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        build(startup_seconds=PATIENCE).start(stop)
+    assert not processes(tmp_path)
+
+
 def test_one_that_parses_without_the_gpu_is_refused(machine: Machine, build: Build, tmp_path: Path) -> None:
     (machine.bin / "free").write_text("23990")
     with pytest.raises(EngineUnavailable, match=r"took 10 MiB of GPU 0 .*: it runs on the CPU"):
@@ -230,7 +242,7 @@ def _kill(machine: Machine, server: MineruServer, running: list[int]) -> None:
 def _die(machine: Machine, server: MineruServer, running: list[int]) -> None:
     """Its engine does; the next one is well."""
     machine.mood(health="engine_dead")
-    start, server.start = server.start, lambda: (machine.mood(), start())[1]  # type: ignore[method-assign]
+    start, server.start = server.start, lambda stop: (machine.mood(), start(stop))[1]  # type: ignore[method-assign]
 
 
 def _stay_busy(machine: Machine, server: MineruServer, running: list[int]) -> None:
