@@ -134,9 +134,9 @@ class PdfWorker:
         self._stopping.set()
         with ExitStack() as last, _further_signals(self._killing.set):
             last.callback(self._host.close)
-            _join(threads, GRACE_SECONDS)
+            _all_ended(threads, GRACE_SECONDS, self._killing)
             self._killing.set()
-            if _join(threads, LAST_SECONDS):
+            if _all_ended(threads, LAST_SECONDS):
                 with suppress(StoreBusy):
                     self._session.close()
 
@@ -222,12 +222,14 @@ class PdfWorker:
         self._watcher.ended(parse)
 
 
-def _join(threads: list[threading.Thread], seconds: float) -> bool:
-    """Whether all have ended within that time."""
+def _all_ended(threads: list[threading.Thread], seconds: float, hurry: threading.Event | None = None) -> bool:
+    """Whether they have within that time; with `hurry` set nobody waits any longer."""
     until = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
-    return not any(thread.is_alive() for thread in threads)
+    while (left := any(thread.is_alive() for thread in threads)) and time.monotonic() < until:
+        if hurry is not None and hurry.is_set():
+            break
+        time.sleep(0.05)
+    return not left
 
 
 @contextmanager
