@@ -12,6 +12,7 @@ from statistics import median_high
 
 import pypdfium2 as pdfium
 from pydantic import BaseModel, ConfigDict, PositiveInt
+from pypdfium2 import raw
 
 from penstock.errors import BadInput
 from penstock.workers.engine import Progress
@@ -20,6 +21,7 @@ from penstock.workers.engines.cpu_layout.columns import columns
 from penstock.workers.engines.cpu_layout.geometry import fractions, union
 from penstock.workers.engines.cpu_layout.heads import without_heads
 from penstock.workers.engines.cpu_layout.lines import lines, stretches
+from penstock.workers.engines.cpu_layout.marks import has_own_text
 from penstock.workers.engines.cpu_layout.reading import Run, Sheet, read
 from penstock.workers.engines.cpu_layout.roles import Placed, elements
 from penstock.workers.engines.cpu_layout.words import clean
@@ -43,7 +45,7 @@ class CpuOptions(BaseModel):
 
 class CpuEngine:
     name = "cpu"
-    version = "1"
+    version = "2"
     Options = CpuOptions
 
     def __init__(self, options: CpuOptions) -> None:
@@ -63,10 +65,23 @@ class CpuEngine:
 
 def _sheet(document: pdfium.PdfDocument, number: int) -> Sheet:
     try:
-        with closing(document[number - 1]) as page:
+        with closing(_page_as_shown(document, number - 1)) as page:
             return read(page, number)
     except pdfium.PdfiumError:  # something is there, but not even pdfium can open it
         return Sheet(number, 0.0, 0.0, 0, {}, drawn=True)
+
+
+def _page_as_shown(document: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:
+    """The page, with what stands in the fields of a form, in stamps and in notes as a part of it."""
+    page = document[index]
+    if has_own_text(page):
+        box = page.get_bbox()  # pdfium knows no box that the page inherits when it does this
+        page.set_mediabox(*box)
+        page.set_cropbox(*box)
+        raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
+        page.close()
+        page = document[index]
+    return page
 
 
 def _said_title(document: pdfium.PdfDocument) -> str:
@@ -80,7 +95,7 @@ def _said_title(document: pdfium.PdfDocument) -> str:
 
 
 def _parsed(sheets: list[Sheet], said: str) -> Parsed:
-    runs = without_heads(sheets)
+    runs = _with_emphasis(without_heads(sheets))
     pages = tuple(_page(sheet, bool(left)) for sheet, left in zip(sheets, runs, strict=True))
     missing = [page.number for page in pages if page.kind == "missing"]
     if missing and 2 * len(missing) >= sum(page.kind != "blank" for page in pages):
@@ -92,6 +107,16 @@ def _parsed(sheets: list[Sheet], said: str) -> Parsed:
     placed = [part for sheet, left in zip(sheets, runs, strict=True) for part in _placed(sheet, left)]
     found, title = elements(placed)
     return Parsed(pages=pages, elements=tuple(found), title=(title or said)[:_LONGEST_TITLE].strip())
+
+
+def _with_emphasis(runs: list[dict[int, list[Run]]]) -> list[dict[int, list[Run]]]:
+    """What most of the text is like is no emphasis: then none is said to be bold."""
+    bold = sum(
+        len(run.text) if run.bold else -len(run.text) for page in runs for turned in page.values() for run in turned
+    )
+    if bold <= 0:
+        return runs
+    return [{quarters: [run._replace(bold=False) for run in page[quarters]] for quarters in page} for page in runs]
 
 
 def _page(sheet: Sheet, has_text: bool) -> Page:

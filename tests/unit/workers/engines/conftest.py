@@ -1,4 +1,4 @@
-"""A MinerU server that respx plays."""
+"""A MinerU server that respx plays, and the CPU engine to read with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import respx
 
+from cpu_read import Read
 from mineru_double import HOST, KEY, Mineru, written
 from penstock.workers.engines.mineru_api import KEY_VARIABLE
 
@@ -26,3 +27,8 @@ def mineru(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mineru]:
 def pdf(tmp_path: Path) -> Path:
     """Of one page."""
     return written(tmp_path, 1)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    return Read(tmp_path)

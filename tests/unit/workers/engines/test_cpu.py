@@ -2,57 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from cpu_read import LEFT, RIGHT, Read, only, table, texts
 from pdfs import IMAGE, pdf, text
 from penstock.errors import BadInput
-from penstock.workers.engines.cpu import CpuEngine, CpuOptions
-from penstock.workers.parsed import Element, Parsed
-
-LEFT = [
-    "The patients of the first ward were seen by the same two",
-    "nurses every morning, and what they said was written down",
-    "in a book that lay open on the table beside the door. Some",
-    "of them had been there for many weeks, and of those who",
-]
-RIGHT = [
-    "had, most remembered the day on which the old physician",
-    "had left. Nobody could tell why he had gone, or where he",
-    "was now, but all of them agreed that he had been a kind",
-    "man who never raised his voice and always took his time.",
-]
-
-
-class Read:
-    """Parses what `pdf` makes, in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "a.pdf"
-
-    def __call__(self, content: bytes, **options: int) -> Parsed:
-        self._path.write_bytes(content)
-        return CpuEngine(CpuOptions(**options)).parse(self._path, lambda _done, _all: None)
-
-    def reason(self, content: bytes, **options: int) -> str:
-        with pytest.raises(BadInput) as caught:
-            self(content, **options)
-        return caught.value.reason
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    return Read(tmp_path)
-
-
-def texts(parsed: Parsed) -> list[str]:
-    return [element.text for element in parsed.elements]
-
-
-def only(parsed: Parsed) -> Element:
-    (element,) = parsed.elements
-    return element
 
 
 def test_a_line_has_its_page_and_box(read: Read) -> None:
@@ -191,6 +145,17 @@ def test_a_page_with_nothing_but_a_head_keeps_it_unless_it_is_a_picture(read: Re
     assert [page.kind for page in parsed.pages] == ["text", "text", "text", "missing"]
 
 
+RULE = " 72 790 m 500 790 l S "
+WHITE = " q 1 g 0 0 595 842 re f Q "
+
+
+def test_a_rule_or_white_paint_is_nothing_that_text_could_be_missing_of(read: Read) -> None:
+    head = text("Kept as it is", y=800)
+    bodies = [head + text(f"Body {n}.", y=500) for n in range(3)]
+    parsed = read(pdf(*bodies, WHITE + head + RULE, WHITE + RULE))
+    assert [page.kind for page in parsed.pages] == ["text", "text", "text", "text", "blank"]
+
+
 def test_headings_are_what_is_larger_or_bold_and_have_levels(read: Read) -> None:
     page = (
         text("A Report on the Two Wards", size=20, y=780)
@@ -210,6 +175,14 @@ def test_headings_are_what_is_larger_or_bold_and_have_levels(read: Read) -> None
         ("heading", 1, "Results"),
     ]
     assert parsed.title == "A Report on the Two Wards"
+
+
+def test_what_most_of_the_text_is_like_makes_no_heading(read: Read) -> None:
+    bold = text(*LEFT, font="F2") + text("in the first ward", font="F2", y=690) + text(*RIGHT, y=660, size=8)
+    assert "heading" not in [element.kind for element in read(pdf(bold)).elements]
+    programs = "".join(text(f"run {n} wards", f"see {n}, {n + 1}, {n + 2}", size=8, y=700 - 45 * n) for n in range(14))
+    page = text(*LEFT) + programs + text("as they said", y=60)
+    assert "heading" not in [element.kind for element in read(pdf(page)).elements]
 
 
 def test_bold_words_at_the_start_of_a_paragraph_are_no_heading(read: Read) -> None:
@@ -260,24 +233,10 @@ def test_captions_and_items_of_lists(read: Read) -> None:
     assert [element.kind for element in parsed.elements] == ["paragraph", "caption", "paragraph", *["list_item"] * 3]
 
 
-def table(*rows: tuple[str, ...], x: float = 72, y: float = 700) -> str:
-    return "".join(
-        text(cell, x=x + 90 * column, y=y - 14 * row)
-        for row, cells in enumerate(rows)
-        for column, cell in enumerate(cells)
-    )
-
-
-def test_a_table_that_says_so_is_one_and_others_are_text(read: Read) -> None:
-    rows = [("Drug", "Dose", "Patients"), ("aspirin", "75 mg", "12"), ("warfarin", "5 mg", "31")]
-    parsed = read(pdf(text("Table 1. What they took.", y=730) + table(*rows) + text(*LEFT, y=600)))
-    assert [element.kind for element in parsed.elements] == ["table", "paragraph"]
-    assert parsed.elements[0].caption == "Table 1. What they took."
-    assert parsed.elements[0].rows == tuple(rows)
-    assert texts(read(pdf(table(*rows))))[0] == "\n".join("\t".join(row) for row in rows)
-    assert read(pdf(table(*rows))).elements[0].kind == "paragraph"
-    uneven = [*rows, ("total", "43")]
-    assert read(pdf(text("Table 1. What they took.", y=730) + table(*uneven))).elements[1].kind == "paragraph"
+def test_what_stands_in_a_field_is_on_the_page(read: Read) -> None:
+    element = read(pdf(text("Name:", y=606), field="Ada Lovelace")).elements[-1]
+    assert element.text.endswith("Ada Lovelace")
+    assert element.box[1] == pytest.approx((842 - 614) / 842, abs=0.01)
 
 
 def test_invisible_text_is_text(read: Read) -> None:
@@ -313,6 +272,12 @@ def test_the_failure_says_how_many_pages_have_none(read: Read) -> None:
 def test_characters_that_mean_nothing_are_no_text(read: Read) -> None:
     assert read.reason(pdf(text(*LEFT), meaning="E020")) == "no-text-layer"
     assert read.reason(pdf(text(*LEFT), meaning="DBC0DC00")) == "no-text-layer"
+    coded = ["".join(chr(ord(one) - 29) if one >= "A" else one for one in line) for line in LEFT]
+    assert read.reason(pdf(text(*coded, font="F4"))) == "no-text-layer"
+
+
+def test_characters_that_no_font_gives_a_meaning_are_text_where_they_read_as_such(read: Read) -> None:
+    assert texts(read(pdf(text(*LEFT, font="F4")))) == [" ".join(LEFT)]
 
 
 def test_characters_that_take_two_surrogates_are_whole(read: Read) -> None:

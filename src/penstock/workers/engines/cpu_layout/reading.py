@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ctypes import byref, c_double, c_void_p, cast, create_string_buffer
 from dataclasses import dataclass
 from itertools import pairwise
-from math import hypot, isfinite
+from math import hypot, inf, isfinite
 from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
@@ -22,8 +22,10 @@ import pypdfium2.raw as pdfium
 from pypdfium2 import PdfPage, PdfTextPage
 
 from penstock.errors import BadInput
+from penstock.workers.engines.cpu_layout.bidi import Seen, logical, seen
 from penstock.workers.engines.cpu_layout.geometry import overlap, turned, union
-from penstock.workers.engines.cpu_layout.words import clean, whole
+from penstock.workers.engines.cpu_layout.marks import drawn
+from penstock.workers.engines.cpu_layout.words import RIGHT_TO_LEFT, clean, means_nothing, right_to_left, whole
 from penstock.workers.parsed import Box
 
 _MOST_CHARACTERS = 400_000
@@ -38,9 +40,11 @@ _GARBLED = re.compile("[\0\1\x03-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff\U000f
 _LEADERS = re.compile(r"(?:[._·…-] ?){10,}")
 """A line drawn with characters."""
 _PRINTED = re.compile(r"\S")
-_LAM_ALEF = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
+_LAM_ALEF = re.compile("\u0644[\u0622\u0623\u0625\u0627]")
 _BOLD = re.compile(r"bold|black|heavy|demi|medi(?!um)|[-.,]b(?:i|$)|^(?:\w+\+)?(?:cm|sf|ec)bx?\d", re.I)
+_NOT_BOLD = re.compile(r"roman|regu|book|light|thin|normal|[-,](?:ital|obli)", re.I)
 _BOLD_WEIGHT = 600
+"""What pdfium makes of the stems' width where the font's name says nothing."""
 _LEGIBLE = 2.0
 """A font smaller than this many points has its real size elsewhere (fonts made of bitmaps)."""
 NARROW_GAP = 0.8
@@ -50,7 +54,10 @@ _LOOSE = 0.55
 _LONG_ENOUGH = 10
 """Characters: most runs of so many have some that rise and some that hang."""
 _FAR_HIGHER = 1.6
-_UNSEEN_ANNOTATIONS = {pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP}
+_BLANK = 0.12
+"""Of a line's height: more white is a blank between words."""
+_LOOKED_AT = 32
+"""Characters of a page."""
 
 
 class Run(NamedTuple):
@@ -75,7 +82,7 @@ class Sheet:
     """A page as read. `runs`: by quarters that the page is turned clockwise for them to run from left to right.
 
     `width` and `height` are the unturned crop box's, `rotation` the quarters it is turned by when shown. `drawn`:
-    something is on it that isn't text, or text whose characters mean nothing (not looked for where there is much text).
+    a picture or a shape is on it, or text whose characters mean nothing (not looked for where there is much text).
     """
 
     number: int
@@ -105,12 +112,14 @@ def read(page: PdfPage, number: int) -> Sheet:
     try:
         text = _text(text_page, number)
         meant = whole(text)
-        garbled = 2 * len(_GARBLED.findall(meant)) > len(_PRINTED.findall(meant))
+        garbled = 2 * len(_GARBLED.findall(meant)) > len(_PRINTED.findall(meant)) or (
+            _is_unmapped(text_page, len(text)) and means_nothing(meant)
+        )
         if not garbled:
             sheet.runs = _Reader(text_page, text, sheet, left, top).runs()
     finally:
         text_page.close()
-    sheet.drawn = garbled or (len(text) < _FEW_CHARACTERS and _drawn(page))
+    sheet.drawn = garbled or (len(text) < _FEW_CHARACTERS and drawn(page))
     return sheet
 
 
@@ -126,19 +135,11 @@ def _text(page: PdfTextPage, number: int) -> str:
     return text
 
 
-def _drawn(page: PdfPage) -> bool:
-    """Whether images, lines or shapes are on the page, or annotations that show."""
-    for index in range(pdfium.FPDFPage_CountObjects(page)):
-        kind = pdfium.FPDFPageObj_GetType(pdfium.FPDFPage_GetObject(page, index))
-        if kind != pdfium.FPDF_PAGEOBJ_TEXT:
-            return True
-    for index in range(pdfium.FPDFPage_GetAnnotCount(page)):
-        annotation = pdfium.FPDFPage_GetAnnot(page, index)
-        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
-        pdfium.FPDFPage_CloseAnnot(annotation)
-        if kind not in _UNSEEN_ANNOTATIONS:
-            return True
-    return False
+def _is_unmapped(page: PdfTextPage, count: int) -> bool:
+    """Whether of most characters, as far as looked at, no font says what they mean: pdfium gives their codes then,
+    which are those of ASCII only if whoever made the font has held to it."""
+    looked_at = range(0, count, max(1, count // _LOOKED_AT))
+    return sum(bool(pdfium.FPDFText_HasUnicodeMapError(page, index)) for index in looked_at) > len(looked_at) // 2
 
 
 class _Reader:
@@ -149,10 +150,12 @@ class _Reader:
         self._text = text
         self._sheet = sheet
         self._left, self._top = left, top
+        self._from_right = right_to_left(text)
+        self._all_from_right = _says_from_right(page)
         self._bold: dict[int | None, bool] = {}
         self._values = [c_double() for _ in range(4)]
         self._outs = [byref(value) for value in self._values]
-        self._matrix = pdfium.FS_MATRIX()
+        self._matrix, self._loose = pdfium.FS_MATRIX(), pdfium.FS_RECTF()
 
     def runs(self) -> dict[int, list[Run]]:
         found: dict[int, list[Run]] = defaultdict(list)
@@ -160,6 +163,7 @@ class _Reader:
             if line := match[0].strip():
                 start = match.start() + match[0].index(line[0])
                 quarters, size = self._font(start, start + len(line))
+                self._seen = self._as_seen(*match.span(), quarters)
                 for first, end, box in self._pieces(start, start + len(line), quarters, size):
                     bold = self._is_bold(first) and self._is_bold(end - 1)
                     run = Run(self._written(first, end), *box, self._base(first, end, quarters), size, bold)
@@ -201,8 +205,9 @@ class _Reader:
         if bold is None:
             name = create_string_buffer(128)
             pdfium.FPDFFont_GetBaseFontName(font, name, len(name))
-            bold = bool(_BOLD.search(name.value.decode("latin-1"))) or pdfium.FPDFFont_GetWeight(font) >= _BOLD_WEIGHT
-            self._bold[key] = bold
+            said = name.value.decode("latin-1")
+            heavy = not _NOT_BOLD.search(said) and pdfium.FPDFFont_GetWeight(font) >= _BOLD_WEIGHT
+            bold = self._bold[key] = heavy or bool(_BOLD.search(said))
         return bold
 
     def _pieces(self, start: int, end: int, quarters: int, size: float) -> Iterator[tuple[int, int, Box]]:
@@ -232,11 +237,12 @@ class _Reader:
         boxes = []
         for index in range(pdfium.FPDFText_CountRects(self._page, start, end - start)):
             pdfium.FPDFText_GetRect(self._page, index, *self._outs)
-            x0, y0 = left.value - self._left, self._top - top.value
-            boxes.append((x0, y0, right.value - self._left, self._top - bottom.value))
-        if quarters:
-            return [turned(box, quarters, self._sheet.width, self._sheet.height) for box in boxes]
+            boxes.append(self._framed(left.value, top.value, right.value, bottom.value, quarters))
         return boxes
+
+    def _framed(self, left: float, top: float, right: float, bottom: float, quarters: int) -> Box:
+        box = left - self._left, self._top - top, right - self._left, self._top - bottom
+        return turned(box, quarters, self._sheet.width, self._sheet.height) if quarters else box
 
     def _thin(self, start: int, end: int, quarters: int, size: float) -> Box:
         """A box for text whose font has none, from its first origin to its last."""
@@ -251,15 +257,51 @@ class _Reader:
             return turned(point * 2, quarters, self._sheet.width, self._sheet.height)[:2]
         return point
 
+    def _as_seen(self, start: int, end: int, quarters: int) -> dict[int, Seen] | None:
+        """Where on the line each character stands, counted from the left; None where pdfium's order is that.
+
+        pdfium takes for granted that the file has it in this order. Where most letters stand in the other one they
+        are sorted. Both letters of an Arabic ligature are at one place, in the order that they are read in.
+        """
+        line = self._text[start:end]
+        if not self._all_from_right and (line.isascii() or not RIGHT_TO_LEFT.search(line)):
+            return None
+        found = [(start + place, one) for place, one in seen(line, from_right=self._all_from_right)]
+        lefts = {place: self._origin(place, quarters)[0] for place, _ in found}
+        letters = [lefts[place] for place, one in found if RIGHT_TO_LEFT.match(one)]
+        steps = [b - a for a, b in pairwise(letters)]
+        if sum(step < 0 for step in steps) > sum(step > 0 for step in steps):
+            found.reverse()
+            found.sort(key=lambda one: lefts[one[0]])
+            found = self._with_blanks(found, quarters)
+        for place, (a, b) in enumerate(pairwise(found)):
+            if _LAM_ALEF.fullmatch(a[1] + b[1]) and lefts[a[0]] == lefts[b[0]]:
+                found[place : place + 2] = b, a
+        return {place: (rank, one) for rank, (place, one) in enumerate(found)}
+
+    def _with_blanks(self, line: list[Seen], quarters: int) -> list[Seen]:
+        """With those that pdfium saw none of, as the line was in the other order."""
+        found, end = [], inf
+        for place, one in line:
+            pdfium.FPDFText_GetLooseCharBox(self._page, place, self._loose)
+            box = self._framed(self._loose.left, self._loose.top, self._loose.right, self._loose.bottom, quarters)
+            found.append((place, f" {one}" if box[0] - end > _BLANK * (box[3] - box[1]) else one))
+            end = box[2]
+        return found
+
     def _written(self, start: int, end: int) -> str:
-        """The text as it is read. Of an Arabic ligature pdfium gives both letters at one place, and turns them round
-        with the line."""
-        text = self._text[start:end]
-        for match in _LAM_ALEF.finditer(text):
-            first = start + match.start()
-            if self._origin(first, 0) == self._origin(first + 1, 0):
-                text = f"{text[: match.start()]}{match[0][::-1]}{text[match.end() :]}"
-        return clean(text)
+        """The text as it is read."""
+        if self._seen is None:
+            return clean(self._text[start:end])
+        text = "".join(one for _, one in sorted(self._seen[place] for place in range(start, end)))
+        return clean(logical(text, from_right=self._from_right or right_to_left(text)))
+
+
+def _says_from_right(page: PdfTextPage) -> bool:
+    """Whether the document says that it is read so (ISO 32000-1, 12.2); pdfium turns all of its lines round then."""
+    name = create_string_buffer(4)
+    pdfium.FPDF_VIEWERREF_GetName(page.page.pdf, b"Direction", name, len(name))
+    return name.value == b"R2L"
 
 
 def _em(size: float, box: Box) -> float:

@@ -10,18 +10,23 @@ from typing import NamedTuple
 
 from penstock.ir.documents import BlockKind
 from penstock.workers.engines.cpu_layout.blocks import WORD, Block, ends_sentence
+from penstock.workers.engines.cpu_layout.grid import Rows, grid, is_sure
 from penstock.workers.engines.cpu_layout.lines import MARKER
 from penstock.workers.engines.cpu_layout.words import compounds
 from penstock.workers.parsed import Box, Element
 
+_TABLES = r"table|tab\.|tabelle|tableau|tabl?[ae]|tabell?[aer]|cuadro|quadro|таблица|табл\.|表|표"
 _CAPTION = re.compile(
     r"(?:supplementary |extended data )?"
-    r"(?:fig(?:ure|\.)?|table|tab\.|scheme|algorithm|listing|box|chart|plate|abb(?:ildung|\.)|tabelle|tableau) ?"
+    rf"(?:fig(?:ure|\.)?|scheme|algorithm|listing|box|chart|plate|abb(?:ildung|\.)|{_TABLES}"
+    r"|figura|рис(?:унок|\.)?|图|圖|図|그림) ?"
     r"(?:[A-Z]?\d{1,3}(?:\.\d{1,2})?|[IVX]{1,5})(?:[A-Za-z])?(?:[.:|]| ?[–—-] |$)",
     re.I,
 )
-_TABLE = re.compile(r"tab(?:le|elle|leau|\.)? ?[A-Z]?(?:\d|[IVX]+\b)", re.I)
+_TABLE = re.compile(rf"(?:{_TABLES}|tab) ?[A-Z]?(?:\d|[IVX]+\b)", re.I)
 _NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,4})\.?\s")
+_LEAST_LINES = 3
+"""Of a paragraph, where it has no more characters than a heading."""
 _BIGGER = 1.08
 """Times the body's size: a heading by its size alone."""
 _NOT_SMALLER = 0.92
@@ -39,7 +44,6 @@ _FRONT = re.compile(
 _ABSTRACT = re.compile(r"(?:a ?b ?s ?t ?r ?a ?c ?t|summary|r[ée]sum[ée]|zusammenfassung)(?:\s*[.:—–-]|$)", re.I)
 _ADDRESS = re.compile(r"\W*correspond(?:ence|ing)", re.I)
 _LABELS = re.compile(r"(?:original |research |review )?(?:article|paper|report|review)|.*\bopen access", re.I)
-_LEAST_ROWS = 3
 _LONG_PARAGRAPH = 200
 """Characters."""
 _MOST_BETWEEN = 100
@@ -61,6 +65,7 @@ class Placed(NamedTuple):
 class _Draft:
     placed: Placed
     text: str
+    rows: Rows = ()
     kind: BlockKind = "paragraph"
     caption: str = ""
 
@@ -68,19 +73,24 @@ class _Draft:
 def elements(placed: Sequence[Placed]) -> tuple[list[Element], str]:
     """The elements in reading order, and the title's text, "" where none looks like one."""
     own = compounds(line.text for part in placed for line in part.block.lines)
-    drafts = [_Draft(part, text) for part in placed if (text := part.block.text(own))]
+    drafts = [_draft(part, text) for part in placed if (text := part.block.text(own))]
     body = _body_size(part.block for part in placed)
     first = min((part.page for part in placed), default=0)
     title = _title([draft for draft in drafts if draft.placed.page == first], body)
     front = _front(drafts, title, body, _body_size(part.block for part in placed if part.page == first))
+    prose = _prose_sizes(drafts)
     drafts = [
-        replace(draft, kind="title" if draft in title else _kind(drafts, place, body, in_front=place in front))
+        replace(draft, kind="title" if draft in title else _kind(drafts, place, body, prose, in_front=place in front))
         for place, draft in enumerate(drafts)
     ]
     drafts = _with_captions(drafts)
     levels = _levels(drafts)
     found = [_element(draft, levels, continues) for draft, continues in _in_sentences(drafts, body)]
     return found, " ".join(draft.text for draft in title)
+
+
+def _draft(placed: Placed, text: str) -> _Draft:
+    return _Draft(placed, text, grid(placed.block.lines) if placed.block.tabular else ())
 
 
 def _body_size(blocks: Iterable[Block]) -> float:
@@ -90,6 +100,17 @@ def _body_size(blocks: Iterable[Block]) -> float:
         for line in block.lines:
             sizes[_rounded(line.size)] += len(line.text)
     return max(sizes, key=lambda size: (sizes[size], size), default=0.0)
+
+
+def _prose_sizes(drafts: Iterable[_Draft]) -> frozenset[float]:
+    """The sizes, in half points, of which most characters are in paragraphs: one may be larger than the body's where
+    most of that is no prose, but programs, say."""
+    sizes: Counter[float] = Counter()
+    for draft in drafts:
+        block = draft.placed.block
+        is_long = len(block.lines) >= _LEAST_LINES or len(draft.text) > _LONGEST_HEADING
+        sizes[_rounded(block.size)] += len(draft.text) if is_long else -len(draft.text)
+    return frozenset(size for size, count in sizes.items() if count > 0)
 
 
 def _rounded(size: float) -> float:
@@ -133,25 +154,27 @@ def _front(drafts: list[_Draft], title: list[_Draft], *usual: float) -> range:
     return range(start, start)
 
 
-def _kind(drafts: list[_Draft], place: int, body: float, *, in_front: bool) -> BlockKind:
+def _kind(drafts: list[_Draft], place: int, body: float, prose: frozenset[float], *, in_front: bool) -> BlockKind:
     draft = drafts[place]
     if draft.placed.block.tabular:
-        return "table" if _is_table(drafts, place) else "paragraph"
+        return "table" if _is_table(drafts, place, in_front=in_front) else "paragraph"
     if _CAPTION.match(draft.text):
         return "caption"
     if draft.placed.page == drafts[0].placed.page and _ABSTRACT.fullmatch(draft.text):
         return "heading"
-    if _is_heading(draft, body) and not (in_front and not _FRONT.match(draft.text) and not _NUMBERED.match(draft.text)):
+    if _is_heading(draft, body, prose) and not (
+        in_front and not _FRONT.match(draft.text) and not _NUMBERED.match(draft.text)
+    ):
         return "heading"
     return "list_item" if MARKER.match(draft.text) else "paragraph"
 
 
-def _is_table(drafts: list[_Draft], place: int) -> bool:
-    """Only where nothing speaks against it: a caption says so, and all rows have as many cells."""
-    lines = drafts[place].placed.block.lines
+def _is_table(drafts: list[_Draft], place: int, *, in_front: bool) -> bool:
+    """Where a caption says so, or there can be no doubt. What stands in columns below a title may be its authors."""
+    draft = drafts[place]
     beside = drafts[max(place - 1, 0) : place] + drafts[place + 1 : place + 2]
-    said = any(_TABLE.match(draft.text) for draft in beside)
-    return said and len(lines) >= _LEAST_ROWS and len({len(line.cells) for line in lines}) == 1
+    said = any(_TABLE.match(other.text) for other in beside)
+    return bool(draft.rows) and (said or (not in_front and is_sure(draft.placed.block.lines, draft.rows)))
 
 
 def _with_captions(drafts: list[_Draft]) -> list[_Draft]:
@@ -172,15 +195,15 @@ def _is_of_table(draft: _Draft) -> bool:
     return draft.kind == "caption" and bool(_TABLE.match(draft.text))
 
 
-def _is_heading(draft: _Draft, body: float) -> bool:
+def _is_heading(draft: _Draft, body: float, prose: frozenset[float]) -> bool:
     block, text = draft.placed.block, draft.text
     if draft.placed.aside or len(text) > _LONGEST_HEADING or len(block.lines) > _MOST_LINES or not WORD.search(text):
         return False
-    if not _NUMBERED.match(text) and (text[-1] == "." or MARKER.match(text)):
+    if not _NUMBERED.match(text) and (text[-1] in ".。" or MARKER.match(text)):
         return False
     if text[-1] in ",;":
         return False
-    if block.size >= _BIGGER * body:
+    if block.size >= _BIGGER * body and _rounded(block.size) not in prose:
         return True
     return block.size >= _NOT_SMALLER * body and (block.bold or text.isupper())
 
@@ -258,18 +281,18 @@ def _is_filled(block: Block) -> bool:
 
 
 def _element(draft: _Draft, levels: dict[tuple[float, bool], int], continues: bool) -> Element:
-    block = draft.placed.block
+    is_table = draft.kind == "table"
     level = 0
     if draft.kind == "heading":
         number = _NUMBERED.match(draft.text)
         level = number[1].count(".") + 1 if number else levels[_style(draft)]
     return Element(
         kind=draft.kind,
-        text=draft.text,
+        text="\n".join(map("\t".join, draft.rows)) if is_table else draft.text,
         page=draft.placed.page,
         box=draft.placed.box,
         level=level,
         continues=continues,
         caption=draft.caption,
-        rows=tuple(line.cells for line in block.lines) if draft.kind == "table" else (),
+        rows=draft.rows if is_table else (),
     )

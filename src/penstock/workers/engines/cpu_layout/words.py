@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from unicodedata import normalize
 
 _LIGATURES = str.maketrans(
     {
@@ -33,7 +34,16 @@ _SUSPENDED = {"and", "or", "to", "und", "oder", "bis", "et", "ou", "y", "e", "o"
 """A hyphen before one of these stands for a word that follows later (pre- and postnatal)."""
 _UNPARTED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 """Chinese and Japanese: written without blanks."""
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+_LONG_WORD = re.compile(r"[^\W\d_]{3,}")
+_FEWEST = 30
+"""Characters that tell whether a text means anything."""
+_LETTERS = 0.5
+_VOWELS = 0.2
+_MIXED = 0.3
+"""Parts of a text's characters, letters and words: of real text at least 0.6, 0.26, and at most 0.05, dots aside."""
 
 
 def whole(text: str) -> str:
@@ -52,7 +62,26 @@ def clean(text: str) -> str:
 
 def right_to_left(text: str) -> bool:
     """Whether more than half of its letters are Hebrew, Arabic and the like."""
-    return not text.isascii() and 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(map(str.isalpha, text))
+    return not text.isascii() and 2 * len(RIGHT_TO_LEFT.findall(text)) > sum(map(str.isalpha, text))
+
+
+def means_nothing(text: str) -> bool:
+    """Whether what should be Latin letters are not: many signs among them, few vowels, capitals within words. Not where
+    there is too little text to tell."""
+    printed = [one for one in text if not one.isspace() and one != "."]
+    letters = [one for one in map(_plain, printed) if "a" <= one <= "z"]
+    words = _LONG_WORD.findall(text)
+    mixed = sum(not (word[1:].islower() or word.isupper()) for word in words)
+    return len(printed) >= _FEWEST and (
+        sum(map(str.isalnum, printed)) < _LETTERS * len(printed)
+        or sum(one in "aeiouy" for one in letters) < _VOWELS * len(letters)
+        or mixed > _MIXED * len(words)
+    )
+
+
+def _plain(letter: str) -> str:
+    """Small, without accents."""
+    return normalize("NFKD", letter)[:1].lower()
 
 
 def compounds(texts: Iterable[str]) -> frozenset[str]:
