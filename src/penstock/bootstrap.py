@@ -22,7 +22,7 @@ from penstock.pipelines.policies import read_policies
 from penstock.pipelines.topology import Stage
 from penstock.resilience.guard import Guard
 from penstock.resilience.limits import Limits, SharedLimits
-from penstock.resilience.policy import Policy
+from penstock.resilience.policy import Policy, leaving_alone
 from penstock.runner import Limits as GroupLimits
 from penstock.runner import Runner
 from penstock.settings import Settings, load_settings
@@ -278,14 +278,16 @@ class _Services(Mapping[str, object]):
         from penstock.resilience.http import MAX_BYTES
 
         stage = self._stage
-        assert isinstance(stage.policy, Policy)
+        policy = stage.policy
+        assert isinstance(policy, Policy)
         settings, embeds = self._app.settings, stage.type == "EmbedStage"
         named = [settings.embed_url if embeds else "", str(getattr(stage.options, "url", "") or "")]
         if stage.type == "DownloadStage":
             named += [settings.ncbi_bucket_url, *settings.download_origins.split()]
+            policy = leaving_alone(policy)
         most = getattr(stage.options, "max_mb", None)
         return self._app.http(
-            stage.policy,
+            policy,
             stage.policy_name or stage.name,
             origins=[url for url in named if url],
             retry_posts=embeds,

@@ -16,6 +16,7 @@
     │   ├── StoreBusy              a database or index that is locked or away
     │   ├── EngineUnavailable      what reads PDFs can't work here, or has stopped working
     │   └── GateTimeout            nobody did in time what the document waited for
+    ├── ListingShort               a source gave less than it says it has; what it gave is good
     ├── ArtifactLost               what was stored is gone, or its bytes are others: it is made or read again
     ├── Fenced                     someone else holds the lease now: drop the work, it is theirs
     ├── StorageFull                no room for what must be kept
@@ -108,11 +109,13 @@ class Crashed(TerminalError):
 
 
 class TransientError(PenstockError):
-    """`retry_after` is what the service asked for, in seconds from now, or None. `status` its HTTP status, or None."""
+    """`retry_after` is what the service asked for, in seconds from now, or None. `status` its HTTP status, or None.
+    `host` is whose fault it is, as an HTTP service tells its hosts apart; "" where nobody said."""
 
     reason = "transient"
     transient = True
     next_step = "penstock retry"
+    host: str = ""
 
     def __init__(
         self,
@@ -156,6 +159,13 @@ class EngineUnavailable(TransientError):
 class GateTimeout(TransientError):
     reason = "gate-timeout"
     next_step = "start a worker (penstock worker pdf), then: penstock retry --reason gate-timeout"
+
+
+class ListingShort(PenstockError):
+    """A listing's end, in spite of what its source says there is: nothing is known of what it did not give."""
+
+    reason = "listing-short"
+    next_step = "run the same again: it lists all there is once more"
 
 
 class ArtifactLost(PenstockError):

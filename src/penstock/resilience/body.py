@@ -10,6 +10,7 @@ from typing import Protocol
 import httpcore
 
 from penstock.errors import AttemptTimeout, BadInput, ServiceUnavailable, TerminalError
+from penstock.resilience.asked import Asked
 from penstock.resilience.classify import classify
 
 ACCEPTED = "gzip, deflate"
@@ -78,9 +79,12 @@ class Body:
     which all of it must be there; either passing is an AttemptTimeout. Other faults of the line come classified.
     """
 
-    def __init__(self, response: httpcore.Response, decoder: Decoder, *, most: int, gap: float, due: float) -> None:
+    def __init__(
+        self, response: httpcore.Response, decoder: Decoder, asked: Asked, *, most: int, gap: float, due: float
+    ) -> None:
         self._response = response
         self._decoder = decoder
+        self._asked = asked
         self._most, self._gap, self._due = most, gap, due
         self._pieces = self._decoded()
         self._size = 0
@@ -100,7 +104,8 @@ class Body:
     async def next(self) -> bytes:
         """The next piece, never empty before the end. Any error closes the response."""
         try:
-            piece = await anext(self._pieces, b"")
+            with self._asked.told():
+                piece = await anext(self._pieces, b"")
         except BaseException:
             await self.aclose()
             raise

@@ -166,6 +166,7 @@ _TABLE: dict[str, Maker] = {
         for package in ("httpx", "httpx2", "httpcore", "httpcore2")
         for name, make in _HTTP.items()
     },
+    "idna.core.IDNAError": _as(TerminalError, "forbidden-url"),
     "openai.APITimeoutError": _TIMEOUT,
     "openai.APIStatusError": _by_response,
     "pybreaker.CircuitBreakerError": _as(CircuitOpen),

@@ -16,6 +16,7 @@ from penstock.resilience.backoff import backoff
 from penstock.resilience.breaker import Breaker
 from penstock.resilience.classify import classify
 from penstock.resilience.limits import Limits, process_limits
+from penstock.resilience.retry_after import until
 from penstock.resilience.timeout import call_within
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class Guard:
     """Wraps calls of one service under one policy; safe to share between threads and tasks.
 
     `name` keys breaker and rate limit. `host` is whom a Retry-After pauses, for everyone who calls it, under whatever
-    policy. A guard raises PenstockErrors only, with the number of `attempts` made (0: not tried), and lets through
-    what is no Exception: cancellation, KeyboardInterrupt, an interrupt of an outer guard.
+    policy; where it is given, TransientErrors name it as theirs. A guard raises PenstockErrors only, with the number of
+    `attempts` made (0: not tried), and lets through what is no Exception: cancellation, KeyboardInterrupt, an interrupt
+    of an outer guard.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Guard:
         self.policy = policy
         self.name = name
         self.host = host or name
+        self.blamed = host or ""
         self.breaker = Breaker(name, policy.circuit_breaker, clock=clock) if policy.circuit_breaker else None
         self.limits = limits or process_limits()
         self.on_attempt = on_attempt
@@ -96,17 +99,19 @@ class Guard:
     async def call_async(
         self,
         fn: Callable[[float], Awaitable[T]],
+        what: str = "",
         *,
         may_retry: Callable[[TransientError], bool] = lambda _: True,
         deadline: float | None = None,
     ) -> Outcome[T]:
         """`await fn(seconds)`, each attempt cancelled when its seconds are up. `may_retry` can forbid repeating.
 
-        `deadline`: seconds for all attempts, where fewer are left than the policy gives.
+        `what` is how errors name the call, else it is the guard's name. `deadline`: seconds for all attempts, where
+        fewer are left than the policy gives.
         """
         from tenacity import AsyncRetrying
 
-        call = _Call(self, deadline)
+        call = _Call(self, what, deadline)
 
         async def attempt() -> Outcome[T]:
             return Outcome(await self._attempt_async(fn, call), call.attempts)
@@ -131,7 +136,7 @@ class Guard:
                 try:
                     turn.result(call.seconds_left)
                 except TimeoutError as error:
-                    raise self._too_late() from error
+                    raise call.too_late() from error
                 finally:
                     turn.cancel()  # gives the place up when the deadline or an interrupt came first
                 if not (pause := self._pause(call)):
@@ -149,7 +154,7 @@ class Guard:
                 try:
                     await asyncio.wait_for(asyncio.wrap_future(turn), call.seconds_left)
                 except TimeoutError as error:
-                    raise self._too_late() from error
+                    raise call.too_late() from error
                 if not (pause := self._pause(call)):
                     break
                 await self._sleep_async(pause)
@@ -160,17 +165,14 @@ class Guard:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise AttemptTimeout(f"stopped after {seconds:g} s") from error
+                raise AttemptTimeout(f"{call.what}: stopped after {seconds:g} s") from error
 
     def _pause(self, call: _Call) -> float:
         """How long the host is still to be left alone. Raises RateLimited when the call can't wait that long."""
         left = self.limits.paused(self.host)
         if left > min(LONGEST_WAIT, LONGEST_WAIT if call.seconds_left is None else call.seconds_left):
-            raise RateLimited(f"{self.host} asked for a pause", reason="paused", retry_after=left)
+            raise RateLimited(f"{self.host} asked for a pause, {until(left)}", reason="paused", retry_after=left)
         return left
-
-    def _too_late(self) -> AttemptTimeout:
-        return AttemptTimeout(f"{self.name}: the deadline passed before it was its turn", reason="deadline")
 
     def _may_retry(self, error: BaseException) -> bool:
         """What to retry is listed: everything else, cancellation above all, goes through as it is."""
@@ -200,11 +202,13 @@ class _Call:
     """One call through a guard: its deadline and its attempts. Entered once an attempt; on leaving, it tells breaker,
     host and hook what became of it."""
 
-    __slots__ = ("_admitted", "_due", "_guard", "_started", "_trial", "attempts")
+    __slots__ = ("_admitted", "_due", "_failure", "_guard", "_started", "_trial", "attempts", "what")
 
-    def __init__(self, guard: Guard, deadline: float | None = None) -> None:
+    def __init__(self, guard: Guard, what: str = "", deadline: float | None = None) -> None:
         deadline = min((d for d in (deadline, guard.policy.deadline_seconds) if d is not None), default=None)
+        self.what = what or guard.name
         self.attempts = 0
+        self._failure: PenstockError | None = None
         self._guard = guard
         self._due = guard.clock() + deadline if deadline is not None else None
         self._started: float | None = None
@@ -229,11 +233,16 @@ class _Call:
         """The seconds that the attempt may take, from now. Raises AttemptTimeout when the deadline has passed."""
         left = self.seconds_left
         if left == 0:
-            raise self._guard._too_late()
+            raise self.too_late()
         self.attempts += 1
         self._started = self._guard.clock()
         timeout = self._guard.policy.timeout_seconds
         return timeout if left is None else min(timeout, left)
+
+    def too_late(self) -> PenstockError:
+        """What the last attempt failed with, if there was one: that, not the clock, is why it is late."""
+        never = AttemptTimeout(f"{self.what}: the deadline passed before it was its turn", reason="deadline")
+        return self._failure or never
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         guard = self._guard
@@ -249,6 +258,9 @@ class _Call:
         if told and guard.on_attempt and self._started is not None:
             guard.on_attempt(Attempt(guard.name, self.attempts, guard.clock() - self._started, failure))
         if failure is not None:
+            self._failure = failure
             failure.attempts = self.attempts
+            if isinstance(failure, TransientError):
+                failure.host = failure.host or guard.blamed
             if failure is not error:
                 raise failure from failure.__cause__

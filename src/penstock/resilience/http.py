@@ -15,7 +15,8 @@ within the attempt instead of the first MiB; one that brings `due` (time.monoton
 as several requests for the same thing should be. A request with `Accept-Encoding: identity` is sent so.
 
 429, 408, 425 and 5xx are raised as TransientErrors once the attempts are used up. All other answers are given to the
-caller as they are, decoded.
+caller as they are, decoded; of a redirect's body no more than its beginning, since nobody reads it and clients take all
+of it into memory.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ import httpcore
 import httpx
 
 from penstock.errors import BadInput, RateLimited, TerminalError, TransientError
+from penstock.resilience.asked import Asked
 from penstock.resilience.body import ACCEPTED, Body, decoder_for
-from penstock.resilience.classify import classify
 from penstock.resilience.guard import Attempt, Guard
 from penstock.resilience.limits import Limits
 from penstock.resilience.loop import loop_thread
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 MAX_REDIRECTS = 5
 MAX_BYTES = 128 << 20
 _IN_ONE_ATTEMPT = 1 << 20
+_OF_A_REDIRECT = 1 << 14  # most say less, and leave their connection to be used again
 _STREAM_SECONDS = 3600.0
 _MOST_HOSTS = 1024
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
@@ -135,6 +137,10 @@ class Http:
             return False
         return True
 
+    def host(self, url: httpx.URL | str) -> str:
+        """Who is asked by a URL, as TransientErrors name him: host and port. Raises httpx.InvalidURL."""
+        return httpx.URL(url).netloc.decode("ascii").rpartition("@")[2]
+
     def close(self) -> None:
         """Close idle connections. The service can be used again."""
         pool, self._pool = self._pool, None
@@ -158,27 +164,34 @@ class Http:
         plain = request.headers.get("accept-encoding") == "identity"
         headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"accept-encoding"]
         headers.append((b"Accept-Encoding", b"identity" if plain else ACCEPTED.encode()))
+        asked = Asked(redact(f"{request.method} {request.url}"), self.host(request.url))
         judge = request.extensions.get("judge")
         at_once = self._max_bytes + 1 if judge else request.extensions.get("at_once", _IN_ONE_ATTEMPT)
 
         async def attempt(seconds: float) -> _Answer:
-            answer = await self._attempt(request, headers, seconds, due, at_once)
+            answer = await self._attempt(request, headers, asked, seconds, due, at_once)
             if judge:
                 judge(httpx.Response(answer.status, headers=answer.headers, content=answer.content))
             return answer
 
-        guard, may_retry = self._guard(request.url), self._may_retry(request)
-        answer, attempts = await guard.call_async(attempt, may_retry=may_retry, deadline=left)
+        guard, may_retry = self._guard(asked.host), self._may_retry(request)
+        answer, attempts = await guard.call_async(attempt, asked.what, may_retry=may_retry, deadline=left)
         if pause := window_spent(answer.headers):
             guard.limits.pause(guard.host, pause)
         answer.extensions["attempts"] = attempts
         return answer
 
     async def _attempt(
-        self, request: httpx.Request, headers: list[tuple[bytes, bytes]], seconds: float, due: float, at_once: int
+        self,
+        request: httpx.Request,
+        headers: list[tuple[bytes, bytes]],
+        asked: Asked,
+        seconds: float,
+        due: float,
+        at_once: int,
     ) -> _Answer:
         """One attempt. Up to about `at_once` bytes of the body are read within it."""
-        url, what = request.url, redact(f"{request.method} {request.url}")
+        url, what = request.url, asked.what
         sent = httpcore.Request(
             request.method,
             httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
@@ -186,22 +199,23 @@ class Http:
             content=request.content,
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
         )
-        try:
+        with asked.told():  # a library's own message names no host
             response = await self._connections().handle_async_request(sent)
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-            known = classify(error)
-            known.args = (f"{what}: {known.message}",)  # the library's own message names no host
-            raise known from error
         try:
             received = httpx.Headers(response.headers)
             fault = service_fault(response.status, received, what)
             if fault is not None:
                 raise fault
-            if request.method != "HEAD" and int(received.get("content-length", "0")) > self._max_bytes:
+            redirect = httpx.codes.is_redirect(response.status)
+            sized = request.method != "HEAD" and not redirect
+            if sized and int(received.get("content-length", "0")) > self._max_bytes:
                 raise BadInput(f"{what} is larger than {self._max_bytes / (1 << 20):g} MiB", reason="too-large")
             encoding = received.get("content-encoding", "")
-            body = Body(response, decoder_for(encoding), most=self._max_bytes, gap=seconds, due=due)
-            content, complete = await body.read(at_once)
+            body = Body(response, decoder_for(encoding), asked, most=self._max_bytes, gap=seconds, due=due)
+            content, complete = await body.read(min(at_once, _OF_A_REDIRECT) if redirect else at_once)
+            if redirect and not complete:
+                await body.aclose()
+                complete = True
         except BaseException:
             await response.aclose()
             raise
@@ -211,8 +225,7 @@ class Http:
         said = {key: value for key, value in response.extensions.items() if key in ("http_version", "reason_phrase")}
         return _Answer(response.status, received, said, content, None if complete else body)
 
-    def _guard(self, url: httpx.URL) -> Guard:
-        host = url.netloc.decode("ascii").rpartition("@")[2]
+    def _guard(self, host: str) -> Guard:
         guard = self._guards.pop(host, None) or Guard(
             self._policy, f"{self._name}@{host}", host=host, limits=self._limits, on_attempt=self._on_attempt
         )

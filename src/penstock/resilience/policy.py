@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 _DAY = 86_400.0
+_LEFT_ALONE = 300.0
 
 Seconds = Annotated[float, Field(gt=0, le=_DAY)]
 PauseSeconds = Annotated[float, Field(ge=0, le=_DAY)]
@@ -60,3 +61,12 @@ class Policy(_Closed):
         if value is not None and value < timeout:
             raise ValueError(f"must not be less than timeout_seconds ({timeout:g}), which is one attempt's")
         return value
+
+
+def leaving_alone(policy: Policy) -> Policy:
+    """The same with a circuit breaker, where it has none, that opens when three calls in a row were made in vain: for
+    the many hosts that a listing leads to, of which some are away for long."""
+    if policy.circuit_breaker is not None:
+        return policy
+    breaker = CircuitBreakerPolicy(failure_threshold=3 * policy.max_attempts, reset_timeout_seconds=_LEFT_ALONE)
+    return policy.model_copy(update={"circuit_breaker": breaker})

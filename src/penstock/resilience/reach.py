@@ -63,7 +63,11 @@ class Reach:
 
     def check(self, url: httpx.URL) -> None:
         """Raises TerminalError (forbidden-url) for what must not be asked, as far as the URL tells."""
-        if url.scheme not in _PORTS or not url.host:
+        try:
+            named = url.host != ""
+        except UnicodeError as error:  # of what looks like an internationalised name, and is none
+            raise _forbidden(url, "its host is no name") from error
+        if url.scheme not in _PORTS or not named:
             raise _forbidden(url, "only https URLs are asked")
         if _origin(url) in self._origins:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 LONGEST = 86_400.0
@@ -24,6 +24,12 @@ def window_spent(headers: Mapping[str, str]) -> float | None:
     """Seconds from now until more is answered, of an answer that says it was the last of its window; else None."""
     left = headers.get("x-ratelimitremaining") or headers.get("x-ratelimit-remaining") or ""
     return _next_window(headers) if left.strip() == "0" else None
+
+
+def until(pause: float) -> str:
+    """When so many seconds from now will have passed, in words."""
+    then = datetime.now(UTC) + timedelta(seconds=pause, minutes=1)  # cut to minutes, it is none too early
+    return f"until {then:%Y-%m-%d %H:%M} UTC"
 
 
 def _next_window(headers: Mapping[str, str]) -> float | None:

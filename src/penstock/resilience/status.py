@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.errors import PenstockError, RateLimited, ServiceUnavailable, TerminalError
-from penstock.resilience.retry_after import pause_asked
+from penstock.resilience.retry_after import pause_asked, until
 
 _TRY_AGAIN = frozenset({408, 425})
 _WHO_ARE_YOU = frozenset({401, 403, 407})
@@ -18,7 +18,8 @@ def service_fault(status: int, headers: Mapping[str, str], what: str) -> RateLim
     """
     pause = pause_asked(headers)
     if status == 429 or (status == 503 and pause is not None):
-        return RateLimited(f"{what} answered {status}", retry_after=pause, status=status)
+        asked = f" and asked for a pause, {until(pause)}" if pause else ""
+        return RateLimited(f"{what} answered {status}{asked}", retry_after=pause, status=status)
     if status >= 500 or status in _TRY_AGAIN:
         return ServiceUnavailable(f"{what} answered {status}", retry_after=pause, status=status)
     return None

@@ -10,6 +10,9 @@ when that fails, the service is away, and nobody's document is to blame. As long
 suspects mean that it is away; of a batch whose halves both fail they are looked for at its ends and in its middle.
 A service that wants to be left alone for a while is taken at its word; an item that it answers with 429 while others
 get through is a suspect like any other, but never poison: it is tried again some other time.
+
+Where items may turn to another service (a host redirects, a second URL has to do), what that one does tells nothing
+about this one: it makes nobody poison and nothing an outage, nor does who gets through by it clear anybody.
 """
 
 from __future__ import annotations
@@ -35,13 +38,21 @@ class ServiceAway(Exception):
         super().__init__(str(error))
         self.error = error
 
+    @property
+    def untried(self) -> bool:
+        """It says that nobody was asked."""
+        return isinstance(self.error, CircuitOpen) or (
+            isinstance(self.error, RateLimited) and self.error.reason == "paused"
+        )
+
 
 @dataclass(slots=True)
 class Poisoned:
-    """An item that fails alone while others pass."""
+    """An item that fails alone while others pass, or by the fault of a service `elsewhere`, which is no poison."""
 
     error: PenstockError
     cause: BaseException
+    elsewhere: bool = False
 
 
 class Bisection(Generic[Item, Output]):
@@ -51,6 +62,8 @@ class Bisection(Generic[Item, Output]):
     ServiceAway is all that neither got through before it nor was poison without doubt.
     `fatal` errors (a full disk, a user's mistake, a request to stop) are nobody's poison and pass through.
     `good` is an item known to get through: at first one of an earlier batch, if any did, then the last of this one.
+    `elsewhere` tells the faults of another service than the one that is asked, `vouches` items that got through by
+    the one that is.
     """
 
     def __init__(
@@ -59,8 +72,12 @@ class Bisection(Generic[Item, Output]):
         call: Callable[[Sequence[Item]], Sequence[Output]],
         fatal: tuple[type[BaseException], ...],
         good: Item | None = None,
+        *,
+        elsewhere: Callable[[PenstockError], bool] = lambda error: False,
+        vouches: Callable[[Item], bool] = lambda item: True,
     ) -> None:
         self._items, self._call, self._fatal = items, call, fatal
+        self._elsewhere, self._vouches = elsewhere, vouches
         self.good = good
         self.outcomes: list[Output | Poisoned | None] = [None] * len(items)
         self.suspects: list[int] = []
@@ -80,7 +97,7 @@ class Bisection(Generic[Item, Output]):
         Raises ServiceAway."""
         for at in range(len(self._items)):
             self._attempt(at, at + 1)
-            if at == len(self._items) - 1:
+            while self.suspects and at == len(self._items) - 1:
                 self._clear_up()
             yield at
 
@@ -115,25 +132,30 @@ class Bisection(Generic[Item, Output]):
         except Exception as cause:  # noqa: BLE001 — whatever a stage raises is classified
             error = self._told(cause)
             if alone:
-                self.outcomes[first] = Poisoned(error, cause)
+                self.outcomes[first] = Poisoned(error, cause, self._elsewhere(error))
                 self._suspect(first, error)
             return error
         self.outcomes[first:end] = outputs
-        self.good = self._items[first]
+        if witnesses := [item for item in self._items[first:end] if self._vouches(item)]:
+            self.good = witnesses[0]
+            self._passed()
+        return None
+
+    def _passed(self) -> None:
         self._passes += 1
         self._fault = None
         self.suspects.clear()
-        return None
 
     def _suspect(self, at: int, error: PenstockError) -> None:
-        if not isinstance(error, TransientError):
+        if not isinstance(error, TransientError) or self._elsewhere(error):
             return
         self.suspects.append(at)
         if len(self.suspects) >= (ENOUGH_SUSPECTS if self.good is None else 2):
             self._clear_up()
 
     def _clear_up(self) -> None:
-        """Suspects are poison if one that got through before does so again."""
+        """Suspects are poison if one that got through before does so again. If that one turns elsewhere this time,
+        they remain suspects."""
         if not self.suspects:
             return
         if self.good is None:
@@ -143,16 +165,23 @@ class Bisection(Generic[Item, Output]):
     def _ask(self, good: Item) -> None:
         try:
             self._call([good])
+            vouched = self._vouches(good)
         except self._fatal:
             raise
         except Exception as cause:
-            if isinstance(self._told(cause), TransientError):
+            error = self._told(cause)
+            vouched = not self._elsewhere(error)
+            if vouched and isinstance(error, TransientError):
                 raise self._away() from cause
-        self._passes += 1
-        self.suspects.clear()
+        if vouched:
+            self._passed()
+        else:
+            self.good = None
 
     def _told(self, cause: Exception) -> PenstockError:
         error = classify(cause)
+        if self._elsewhere(error):
+            return error
         if isinstance(error, CircuitOpen):  # in the words of the last real fault: this says nothing about why
             raise self._away(self._fault or error) from cause
         if isinstance(error, TransientError):

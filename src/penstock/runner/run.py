@@ -13,6 +13,7 @@ from penstock.resilience.classify import describe
 from penstock.resilience.guard import Guard
 from penstock.runner.gate import GateKeeper
 from penstock.runner.ingest import Ingest
+from penstock.runner.lane_loop import LaneLoop
 from penstock.runner.opening import Opener, OpenRun, Refetcher, RunRequest, never
 from penstock.runner.plan import Builder, Plan, PlannedStage, compile_plan
 from penstock.runner.report import Observer, RunReport, Silent, StageReport
@@ -121,8 +122,10 @@ class Runner:
     ) -> None:
         """A stage's loop; where outputs that it needs were lost, those of earlier stages first, then it once more."""
 
+        kind = LaneLoop if hasattr(planned.implementation, "lane") else StageLoop
+
         def loop() -> set[str]:
-            return StageLoop(
+            return kind(
                 run.plan,
                 planned,
                 run.scope,
@@ -134,7 +137,7 @@ class Runner:
                 report=report,
                 observer=observer,
                 stop=stop,
-                total=self._ledger.batches.size(run.scope.batch),
+                total=self._ledger.batches.today(run.scope.batch),
             ).run()
 
         due = loop()

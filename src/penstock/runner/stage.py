@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Any
 
 from penstock.errors import (
     ArtifactLost,
-    CircuitOpen,
     Fenced,
-    InvalidOutput,
     RateLimited,
     StageFailed,
     Stopped,
     StorageFull,
-    StoreBusy,
-    TerminalError,
     TransientError,
     UsageError,
 )
@@ -27,13 +22,11 @@ from penstock.ir import Chunk, Document
 from penstock.ledger.outputs import Outputs
 from penstock.ledger.work import Claim, Done, Failed, StageKey, Stored, Work, next_group
 from penstock.pipelines.catalogue import type_name
-from penstock.resilience.breaker import hearing
-from penstock.resilience.classify import describe
 from penstock.runner.bisect import Bisection, Poisoned, ServiceAway
+from penstock.runner.call import Call
 from penstock.runner.ingest import WAIT_SECONDS, Scope
 from penstock.runner.inputs import Inputs, Task, failure
-from penstock.runner.lanes import side_by_side
-from penstock.runner.outputs import at_rest, check, columns
+from penstock.runner.outputs import columns
 from penstock.runner.plan import Plan, PlannedStage
 from penstock.runner.report import Failure, Observer, StageReport
 from penstock.runner.session import Session
@@ -41,9 +34,6 @@ from penstock.stores.artifacts import ArtifactStore
 
 COMMIT_BYTES = 8 << 20
 """At most so many bytes of input are held at a time, and of output committed at a time."""
-
-LANES_GROUP = 1024
-"""Documents claimed at a time where they go side by side: the next group waits for the slowest lane."""
 
 FATAL = (StorageFull, UsageError, Stopped, StageFailed)
 """Not a document's fault, and nothing a retry mends: the stage stops, what it held is given back."""
@@ -83,9 +73,7 @@ class StageLoop:
         self._key: StageKey = plan.key(planned.name)
         self._awaited = (planned.name, *(s.name for s in plan.topology.ancestors(planned.name)))
         self._inputs = Inputs(plan, planned, outputs, artifacts)
-        self._lane: Callable[[Any], str] | None = getattr(planned.implementation, "lane", None)
-        self._good: dict[str, Task] = {}
-        self._away: dict[str, ServiceAway] = {}
+        self._good: dict[str, Task | None] = {}
 
     def run(self) -> set[str]:
         """Until no document of the batch is left for this stage and nobody else is at one.
@@ -93,25 +81,31 @@ class StageLoop:
         Answers for earlier stages that are due again, since outputs of theirs were lost. Raises StageFailed (outage)
         when the service is away: what was tried has failed, the rest stays pending.
         """
-        size = LANES_GROUP if self._lane else self._limits.group
         while True:
             busy = self._work.busy(self._scope.batch, self._awaited)  # first: who commits meanwhile is found below
-            progressed = False
-            for page in self._pages():
-                queue: Sequence[Claim] = page
-                while queue:
-                    self._stop()
-                    wanted, queue = next_group(queue, size)
-                    group = self._work.claim(self._session.runner, self._key, wanted)
-                    if group:
-                        progressed = True
-                        self._process(group)
-            if not progressed:
+            if not self._work_off():
                 if not busy:
                     return self._inputs.due
                 self._stop()
                 self._session.reap()
                 time.sleep(WAIT_SECONDS)
+
+    def _work_off(self) -> bool:
+        """All that is due now. Whether there was anything."""
+        progressed = False
+        for wanted in self._groups(self._limits.group):
+            self._stop()
+            if group := self._work.claim(self._session.runner, self._key, wanted):
+                progressed = True
+                self._process(group)
+        return progressed
+
+    def _groups(self, size: int) -> Iterator[list[Claim]]:
+        for page in self._pages():
+            queue: Sequence[Claim] = page
+            while queue:
+                wanted, queue = next_group(queue, size)
+                yield wanted
 
     def _pages(self) -> Iterator[list[Claim]]:
         """Who comes for the first time goes first: those who come again may be what nothing gets past."""
@@ -131,8 +125,6 @@ class StageLoop:
                 whole = self._whole(part, held)
                 if self._planned.contract.arity == "many":
                     self._run_many(whole, held)
-                elif self._lane:
-                    self._run_lanes(whole, held, self._lane)
                 else:
                     self._run_each(whole, partial(self._settle, held), self._stop)
                 for task in part:
@@ -193,30 +185,14 @@ class StageLoop:
             size += weight
         return parts
 
-    def _run_lanes(self, tasks: list[Task], held: dict[int, Claim], lane: Callable[[Any], str]) -> None:
-        """Those that wait for different services side by side. Of a service that is away, all documents fail, since it
-        is asked no more in this run; the others' go on."""
-        lanes: dict[str, list[Task]] = {}
-        for task in tasks:
-            lanes.setdefault(lane(task.item), []).append(task)
-        asked = {
-            name: partial(self._run_each, part, lane=name) for name, part in lanes.items() if name not in self._away
-        }
-        away = self._away | side_by_side(asked, partial(self._settle_together, held), self._stop)
-        for name in lanes.keys() & away.keys():
-            error = away[name].error
-            if isinstance(error, StoreBusy):  # ours, and so everybody's
-                raise away[name]
-            if not _untried(error):
-                self._away[name] = away[name]
-            left = [task for task in lanes[name] if task.claim.job_id in held]
-            self._commit([], [replace(failure(t, error, terminal=False), attempts=0) for t in left], held)
-
     def _run_each(
         self, tasks: list[Task], settle: Callable[..., None], stop: Callable[[], None], lane: str = ""
     ) -> None:
         """One document at a time; what a second's work made commits together. Raises ServiceAway."""
-        search = Bisection[Task, Done](tasks, self._caller(stop), FATAL, self._good.get(lane))
+        call = Call(self._planned, self._key, self._inputs, self._artifacts, stop, lane)
+        search = Bisection[Task, Done](
+            tasks, call, FATAL, self._good.get(lane), elsewhere=call.elsewhere, vouches=call.vouches
+        )
         began, first, end = time.monotonic(), 0, 0
         away: ServiceAway | None = None
         try:
@@ -233,76 +209,22 @@ class StageLoop:
             away, end = error, min(end + 1, len(tasks))
             raise
         finally:
-            self._note_good(search, lane)
+            self._good[lane] = search.good
             outcomes = [None if at in search.suspects else o for at, o in enumerate(search.outcomes[:end])][first:]
             settle(tasks[first:end], outcomes, away)
 
     def _run_many(self, tasks: list[Task], held: dict[int, Claim]) -> None:
         """The group in one call, bisected when that fails. Raises ServiceAway."""
-        search = Bisection[Task, Done](tasks, self._caller(self._stop), FATAL, self._good.get(""))
+        call = Call(self._planned, self._key, self._inputs, self._artifacts, self._stop)
+        search = Bisection[Task, Done](tasks, call, FATAL, self._good.get(""))
         try:
             search.run()
         except ServiceAway as away:
             self._settle(held, tasks, search.outcomes, away)
             raise
         finally:
-            self._note_good(search)
+            self._good[""] = search.good
         self._settle(held, tasks, search.outcomes)
-
-    def _note_good(self, search: Bisection[Task, Done], lane: str = "") -> None:
-        if search.good is not None:
-            self._good[lane] = search.good
-
-    def _caller(self, stop: Callable[[], None]) -> Callable[[Sequence[Task]], list[Done]]:
-        """What calls the stage for some tasks, under its guard. For the tasks of one group.
-
-        The breaker hears of what is tried for the first time, not of the search for poison in it, whose failures prove
-        nothing; what gets through in that search proves that the service is there.
-        """
-        guard, many = self._planned.guard, self._planned.contract.arity == "many"
-        plain = guard and guard.without_breaker()
-        searching = False
-
-        def call(part: Sequence[Task]) -> list[Done]:
-            nonlocal searching
-            stop()
-            if part[0].item is None:  # it got through before, and made room since
-                self._inputs.read(part)
-            if part[0].lost:
-                raise TransientError("the input of what got through before is lost, so it can't be tried again")
-            pairs = [(t.context, t.item) for t in part]
-            execute = partial(self._execute, pairs) if many else partial(self._execute, *pairs[0])
-            attempts = 1
-            if guard is None or plain is None:
-                outputs = execute()
-            else:
-                first, searching = not searching, True  # until it has got through
-                with hearing(guard.breaker, first):
-                    outputs, attempts = plain.call(execute)
-                searching = many
-            if not many:
-                outputs = [outputs]
-            if len(outputs) != len(part):
-                raise InvalidOutput(f"{len(part)} documents in, {len(outputs)} outputs out")
-            return [self._done(t, value, attempts) for t, value in zip(part, outputs, strict=True)]
-
-        return call
-
-    def _execute(self, *arguments: Any) -> Any:
-        try:
-            return self._planned.implementation.execute(*arguments)
-        except (Exception, KeyboardInterrupt):
-            raise
-        except BaseException as leave:  # this process is not a stage's to end
-            raise TerminalError(describe(leave), reason="unexpected") from leave
-
-    def _settle_together(self, held: dict[int, Claim], settled: list[tuple[Any, ...]]) -> None:
-        """In one commit, but for those whose service is away."""
-        calm = [each for each in settled if each[2] is None]
-        self._settle(held, [t for tasks, _, _ in calm for t in tasks], [o for _, outcomes, _ in calm for o in outcomes])
-        for tasks, outcomes, away in settled:
-            if away is not None:
-                self._settle(held, tasks, outcomes, away)
 
     def _settle(
         self,
@@ -321,9 +243,10 @@ class StageLoop:
                     self._refused(task, outcome, held)
                     done, failed = [], []
                     continue
-                later = isinstance(outcome.error, RateLimited)  # it may be the rate, whatever got through beside it
+                # it may be the rate, whatever got through beside it
+                later = outcome.elsewhere or isinstance(outcome.error, RateLimited)
                 failed.append(failure(task, outcome.error, outcome.cause, terminal=not later))
-            elif outcome is None and away is not None and not _untried(away.error):
+            elif outcome is None and away is not None and not away.untried:
                 failed.append(failure(task, away.error, away, terminal=False))
         self._commit(done, failed, held)
 
@@ -341,12 +264,6 @@ class StageLoop:
             )
         held.pop(task.claim.job_id, None)
         self._report.fenced += 1
-
-    def _done(self, task: Task, value: Any, attempts: int) -> Done:
-        """Check an output against its contract and give it the form in which it rests. Raises as `check` does."""
-        contract = self._planned.contract
-        check(self._planned, self._key, task.claim.source_id, task.item, value)
-        return at_rest(task.claim, task.key, contract.gives, value, self._artifacts, attempts)
 
     def _commit(self, done: list[Done], failed: list[Failed], held: dict[int, Claim]) -> None:
         if not done and not failed:
@@ -384,8 +301,3 @@ class StageLoop:
         if error.retry_after:
             advice = f"it asks to be left alone for {ceil(error.retry_after)} s; after that: {error.next_step}"
         return StageFailed(f"{self._planned.name}: {error.message}", reason="outage", next_step=advice)
-
-
-def _untried(error: TransientError) -> bool:
-    """It says that nobody was asked."""
-    return isinstance(error, CircuitOpen) or (isinstance(error, RateLimited) and error.reason == "paused")

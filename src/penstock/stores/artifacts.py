@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Protocol
+from typing import IO, Any, BinaryIO, NoReturn, Protocol
 from uuid import uuid4
 
 from penstock.errors import ArtifactLost, StorageFull, StoreBusy, UsageError
@@ -21,6 +23,9 @@ DAMAGED = ".damaged"
 
 
 _PIECE = 1 << 20
+_HALF_WRITTEN = "." + "[0-9a-f]" * 32
+_BEGUN_SECONDS = 10.0
+"""What was written to less long ago may be about to be locked."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -78,10 +83,15 @@ class MemoryArtifacts:
 
 
 class FileArtifacts:
-    """A folder. Objects are written under a temporary name, synced, then renamed, and their folder synced."""
+    """A folder. Objects are written under a temporary name, synced, then renamed, and their folder synced.
+
+    Their writer holds a lock on them meanwhile, which ends with its process however that ends: what is half-written
+    and held by nobody is removed when a store is first written to.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._swept = False
 
     def put(self, data: bytes) -> str:
         digest = sha256(data).hexdigest()
@@ -92,15 +102,16 @@ class FileArtifacts:
         with _errors(self._root):
             changed = [] if self._root.exists() else [self._root.parent]
             self._root.mkdir(parents=True, exist_ok=True)
-            digest = _write(pieces, temporary, sync=True)
-            path = self._path(digest)
-            try:
+            self._sweep()
+            with _new(temporary) as file:
+                _lock(file)
+                digest = _copy(pieces, file)
+                file.flush()
+                os.fsync(file.fileno())
+                path = self._path(digest)
                 changed += [path.parent] if path.parent.exists() else [path.parent, self._root]
                 path.parent.mkdir(exist_ok=True)
                 temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
             for folder in changed:
                 _sync(folder)
         return digest
@@ -125,6 +136,15 @@ class FileArtifacts:
 
     def _path(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
+
+    def _sweep(self) -> None:
+        if self._swept:
+            return
+        self._swept = True
+        for path in self._root.glob(_HALF_WRITTEN):
+            with suppress(OSError), path.open("r+b") as file:
+                if time.time() - path.stat().st_mtime > _BEGUN_SECONDS and _lock(file):
+                    path.unlink()
 
     @contextmanager
     def _opened(self, digest: str) -> Iterator[BinaryIO]:
@@ -161,11 +181,12 @@ class RemoteArtifacts:
         return digest
 
     def put_stream(self, pieces: Iterable[bytes]) -> str:
-        """Spooled in the system's folder for temporary files, since the name is known last."""
-        with _errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="penstock-") as folder:
-            spooled = Path(folder, "artifact")
-            digest = _write(pieces, spooled)
-            self._upload(digest, lambda path: self._fs.put_file(str(spooled), path))
+        """Spooled in the system's folder for temporary files, since the name is known last; in a file that has no name
+        itself, so that whoever is killed leaves nothing."""
+        with _errors(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as spooled:
+            digest = _copy(pieces, spooled)
+            spooled.seek(0)
+            self._upload(digest, lambda path: self._fs.put_file(f"/dev/fd/{spooled.fileno()}", path))
         return digest
 
     def has(self, digest: str) -> bool:
@@ -236,21 +257,38 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
     return iter(partial(file.read, _PIECE), b"")
 
 
-def _write(pieces: Iterable[bytes], to: Path, *, sync: bool = False) -> str:
-    """The sha256 of what was written. Whatever is raised leaves no file."""
-    digest = sha256()
+@contextmanager
+def _new(path: Path) -> Iterator[BinaryIO]:
+    """A file to write. Whatever is raised leaves none."""
     try:
-        with _errors(to.parent), to.open("wb") as file:
-            for piece in pieces:
-                digest.update(piece)
-                file.write(piece)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+        with _errors(path.parent), path.open("wb") as file:
+            yield file
     except BaseException:
-        to.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
+
+
+def _write(pieces: Iterable[bytes], to: Path) -> str:
+    with _new(to) as file:
+        return _copy(pieces, file)
+
+
+def _copy(pieces: Iterable[bytes], file: IO[bytes]) -> str:
+    """The sha256 of what was written."""
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+        file.write(piece)
     return digest.hexdigest()
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether it is ours now, until it is closed: not where somebody has it, or where files can't be locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _sync(folder: Path) -> None:

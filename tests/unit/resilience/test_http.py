@@ -545,6 +545,36 @@ def test_a_redirect_from_a_configured_server_to_loopback_does_not_arrive(build: 
     assert canary.connections == 0
 
 
+@both
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_redirect_is_followed_and_its_body_left(ask: Ask, build: Any, serve: Any, packed: bool) -> None:
+    """A client reads all of it before it follows."""
+    bomb = gzip.compress(bytes(50_000_000)) if packed else b""
+
+    def speak(connection: socket.socket, number: int) -> None:
+        if number > 1:
+            return connection.sendall(whole(b"there"))
+        says = ("Location: /there", *(["Content-Encoding: gzip"] if packed else []))
+        connection.sendall(whole(bomb, *says, status="302 Found", length=None if packed else 2 << 30))
+        while not packed:
+            connection.sendall(bytes(1 << 16))
+
+    answer = ask(build(origins=[(server := serve(speak)).url]), "GET", server.url)
+    assert (answer.content, server.connections) == (b"there", 2)
+    assert len(answer.history[0].content) < 2 << 20
+
+
+def test_a_redirect_with_little_to_say_keeps_its_connection(build: Any, serve: Any) -> None:
+    def speak(connection: socket.socket, _: int) -> None:
+        connection.sendall(whole(b"<a href=/there>moved</a>", "Location: /there", status="302 Found"))
+        connection.recv(65536)
+        connection.sendall(whole(b"there"))
+
+    server = serve(speak)
+    assert by_client(build(origins=[server.url]), "GET", server.url).content == b"there"
+    assert server.connections == 1
+
+
 def test_threads_and_loops_share_one_http(build: Any, serve: Any) -> None:
     server = serve(lambda connection, _: connection.sendall(whole(b"ok", "Connection: close")))
     http = build(origins=[server.url])

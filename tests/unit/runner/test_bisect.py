@@ -125,6 +125,58 @@ def test_a_service_that_wants_to_be_left_alone_is_taken_at_its_word(error: Trans
     assert not any(isinstance(outcome, Poisoned) for outcome in search.outcomes)
 
 
+def asking(items: int, says: Callable[[int, int], Exception | str]) -> Bisection[int, int]:
+    """One by one. `says(call, item)`: what the item fails with, or who gives it what it wants: "ours" or "another"."""
+    given: dict[int, str] = {}
+    calls = 0
+
+    def call(asked: Sequence[int]) -> list[int]:
+        nonlocal calls
+        calls += 1
+        said = says(calls, asked[0])
+        if isinstance(said, Exception):
+            raise said
+        given[asked[0]] = said
+        return [0]
+
+    return Bisection(
+        range(items),
+        call,
+        (StorageFull,),
+        elsewhere=lambda error: "another" in error.message,
+        vouches=lambda item: given[item] == "ours",
+    )
+
+
+@pytest.mark.parametrize("error", [ServiceUnavailable, RateLimited, CircuitOpen])
+def test_the_faults_of_another_service_are_no_outage_and_poison_is_found_beside_them(error: type[Exception]) -> None:
+    def says(call: int, item: int) -> Exception | str:
+        return "ours" if item == 9 else ServiceUnavailable("503") if item == 7 else error("of another")
+
+    search = asking(10, says)
+    assert list(search.one_by_one()) == list(range(10))
+    told = [outcome.elsewhere if isinstance(outcome, Poisoned) else outcome for outcome in search.outcomes]
+    assert told == [True] * 7 + [False, True, 0]
+
+
+def test_who_got_through_by_another_service_clears_nobody() -> None:
+    search = asking(4, lambda call, item: "another" if item % 2 else ServiceUnavailable("503"))
+    with pytest.raises(ServiceAway):
+        list(search.one_by_one())
+    assert search.outcomes == [None, 0, None, 0]
+
+
+@pytest.mark.parametrize("then", ["another", ServiceUnavailable("of another")])
+def test_one_that_got_through_and_turns_elsewhere_is_no_witness_any_more(then: Exception | str) -> None:
+    def says(call: int, item: int) -> Exception | str:
+        return ServiceUnavailable("503") if item else "ours" if call == 1 else then
+
+    search = asking(3, says)
+    with pytest.raises(ServiceAway):
+        list(search.one_by_one())
+    assert search.outcomes == [0, None, None]
+
+
 @given(st.integers(8, 64), st.integers(2, 30))
 def test_a_service_that_goes_away_in_mid_search_makes_poison_of_nobody(size: int, lost_at: int) -> None:
     def fault(call: int, items: Sequence[int]) -> None:

@@ -8,12 +8,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from penstock.errors import BadInput, RateLimited, ServiceUnavailable, Stopped, StorageFull, StoreBusy
 from penstock.ir import Document, RawPayload, StageContext
 from penstock.ledger import schema
 from penstock.runner import Limits
+from penstock.runner.inputs import Inputs, Task
 from tiny import PIPELINE, Bench, Parser, World, payload
 
 pytestmark = pytest.mark.usefixtures("nobody_paused")
@@ -96,7 +97,7 @@ def test_a_host_that_is_away_fails_its_own_documents_and_soon(
     bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch, error: Exception, asked: int, alone: bool
 ) -> None:
     if alone:  # in the first group
-        monkeypatch.setattr("penstock.runner.stage.LANES_GROUP", 5)
+        monkeypatch.setattr("penstock.runner.lane_loop.GROUP", 5)
         hosts.payloads.sort(key=lambda p: p.source_id)
 
     hosts.fault = fails_for("a", error)
@@ -111,7 +112,7 @@ def test_a_host_that_is_away_fails_its_own_documents_and_soon(
 def test_a_host_that_went_away_is_not_asked_again_in_this_run(
     bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.runner.stage.LANES_GROUP", 6)
+    monkeypatch.setattr("penstock.runner.lane_loop.GROUP", 6)
     hosts.fault = fails_for("a", ServiceUnavailable("503"))
     bench.run()
     assert [text for text in hosts.texts("parse") if text[0] == "a"] == ["a0", "a1", "a2"]
@@ -125,8 +126,12 @@ def test_when_nobody_gets_through_anywhere_the_stage_fails(bench: Bench, hosts: 
     assert "not one of 10 documents got through" in report.error
 
 
-def test_a_store_that_is_away_is_no_hosts_fault(bench: Bench, hosts: World) -> None:
-    hosts.fault = fails_for("a", StoreBusy("the artifact store is away"))
+@pytest.mark.parametrize("host", ["", "z"])
+def test_a_store_that_is_away_is_no_hosts_fault(bench: Bench, hosts: World, host: str) -> None:
+    """Whoever was asked for something when it showed."""
+    error = StoreBusy("the artifact store is away")
+    error.host = host
+    hosts.fault = fails_for("a", error)
     report = bench.run()
     assert (report.outcome, report.error) == ("failed", "parse: the artifact store is away")
     assert statuses(bench)["a", "pending"] == 2, "those that nobody tried"
@@ -247,3 +252,87 @@ def test_lanes_are_worked_off_by_a_bounded_number_of_threads(
     bench.limits = Limits(group=64)
     assert bench.run().statuses == {"done": 10}
     assert max(seen) <= before + 3  # the session's heartbeat is one, too
+
+
+def test_who_is_claimed_later_does_not_wait_for_the_slowest_of_those_claimed_before(
+    bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.runner.lane_loop.GROUP", 3)
+    last = threading.Event()
+
+    def fault(stage: str, texts: list[str]) -> None:
+        if texts == ["a0"] and stage == "parse" and not last.wait(SECONDS):
+            raise BadInput("nobody else's turn came")
+        if texts == ["b4"]:
+            last.set()
+
+    hosts.fault = fault
+    assert bench.run().statuses == {"done": 10}
+
+
+def test_dozens_that_wait_hold_up_no_other(bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Parser, "lane", lambda self, item: item.source_id)
+    hosts.payloads = [payload(f"h{n}", f"h{n}") for n in range(100)]
+    last = threading.Event()
+
+    def fault(stage: str, texts: list[str]) -> None:
+        if stage == "parse" and texts == ["h99"]:
+            last.set()
+        elif stage == "parse" and not last.wait(SECONDS):
+            raise BadInput("the last one's turn never came")
+
+    hosts.fault = fault
+    assert bench.run().statuses == {"done": 100}
+
+
+def test_no_more_are_held_than_allowed(bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.runner.lane_loop.GROUP", 2)
+    monkeypatch.setattr("penstock.runner.lane_loop.HELD", 4)
+    bench.limits = Limits(seconds=0)
+    held: list[int] = []
+    hosts.fault = lambda stage, texts: held.append(len(bench.rows(STATES.job_id, STATES.status == "running")))
+    assert bench.run().statuses == {"done": 10}
+    assert 2 < max(held) <= 5
+
+
+def test_what_waits_for_nobody_is_read_no_further_ahead_than_there_is_room(
+    bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.runner.stage.COMMIT_BYTES", 1)
+    monkeypatch.setattr(Parser, "lane", lambda self, item: "")
+    through: list[int] = []
+    read = Inputs.read
+
+    def reading(self: Inputs, tasks: list[Task]) -> None:
+        through.append(len(hosts.texts("parse")))
+        read(self, tasks)
+
+    monkeypatch.setattr(Inputs, "read", reading)
+    assert bench.run().statuses == {"done": 10}
+    assert through == list(range(10))
+
+
+def test_who_may_have_killed_a_runner_has_no_company(bench: Bench, hosts: World) -> None:
+    """Else a further loss would count against a document that was not claimed alone."""
+    asked = threading.Event()
+
+    def stop() -> None:
+        if asked.is_set():
+            raise Stopped("stopped by a test")
+
+    hosts.fault = lambda stage, texts: asked.set() if stage == "parse" else None
+    with pytest.raises(Stopped):
+        bench.run(stop=stop)
+    suspect = select(schema.jobs.c.id).join(schema.documents, schema.jobs.c.document_id == schema.documents.c.id)
+    with bench.ledger.database.write() as connection:
+        one = connection.execute(suspect.where(schema.documents.c.source_id == "b3")).scalar_one()
+        connection.execute(update(schema.stage_states).where(STATES.job_id == one).values(lost=2))
+    company: list[int] = []
+
+    def fault(stage: str, texts: list[str]) -> None:
+        if texts == ["b3"]:
+            company.extend(bench.rows(STATES.job_id, (STATES.status == "running") & (STATES.stage == "parse")))
+
+    hosts.fault = fault
+    assert bench.run().statuses.get("done") == 10
+    assert company == [one]

@@ -10,7 +10,7 @@ import pytest
 from penstock.ledger import schema
 from penstock.runner import RunRequest
 from penstock.stores.artifacts import FileArtifacts
-from tiny import Bench, World, payload
+from tiny import Bench, Chunker, World, payload
 
 STATES, ARTIFACTS = schema.stage_states.c, schema.artifacts.c
 
@@ -58,6 +58,19 @@ def test_what_a_lost_output_was_made_of_is_made_again_too(bench: Bench, world: W
         files(bench, stored, kind)[0].unlink()
     assert bench.run(batch=1).statuses == {"done": 3}
     assert world.texts("parse") == world.texts("chunk") == ["text 0"]
+
+
+@pytest.mark.parametrize("group", [1, 1024])
+def test_documents_that_wait_for_a_service_get_lost_inputs_again_too(
+    bench: Bench, world: World, stored: Path, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    monkeypatch.setattr(Chunker, "lane", lambda self, item: "a service", raising=False)
+    monkeypatch.setattr("penstock.runner.lane_loop.GROUP", group)
+    for kind in ("list[Chunk]", "Document"):
+        for place in files(bench, stored, kind)[:2]:
+            place.unlink()
+    assert bench.run(batch=1).statuses == {"done": 3}
+    assert sorted(world.texts("parse")) == sorted(world.texts("chunk")) == ["text 0", "text 1"]
 
 
 def test_a_lost_payload_costs_its_document_only_and_listing_it_again_mends_it(

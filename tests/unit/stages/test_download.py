@@ -106,6 +106,19 @@ def test_urls_are_tried_in_order_until_one_gives_a_pdf(build: Build, form: Calla
         assert build().execute(CONTEXT, form(*urls)).origin.uri == "https://c.test/"
 
 
+@pytest.mark.parametrize("nasty", ["https://xn--/a.pdf", "https://xn--a.test/", "https://a.test:x/", "https://[::1/"])
+def test_what_is_no_url_is_passed_over_also_where_another_redirects_there(build: Build, nasty: str) -> None:
+    with respx.mock:
+        respx.get("https://b.test/").respond(302, headers={"Location": nasty})
+        respx.get("https://c.test/").respond(content=PDF)
+        stage, given = build(), named(nasty, "https://b.test/", "https://c.test/")
+        assert stage.execute(CONTEXT, given).origin.uri == "https://c.test/"
+        assert stage.lane(given) in ("xn--", "xn--a.test", "b.test")
+        with pytest.raises(BadInput) as caught:
+            stage.execute(CONTEXT, named(nasty, "https://b.test/"))
+    assert caught.value.reason == "not-available"
+
+
 @respx.mock
 def test_redirects_are_followed_a_few_times(build: Build, respx_mock: respx.MockRouter) -> None:
     respx_mock.get(URL).respond(302, headers={"Location": "https://b.test/"})
@@ -138,6 +151,65 @@ def test_a_landing_page_is_refused_with_its_title(build: Build, shelf: Shelf, re
         build().execute(CONTEXT, payload())
     assert caught.value.reason == "not-a-pdf"
     assert shelf.kept == 0
+
+
+HEAD = "<!doctype html><html><head><title>{}</title>"
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "title"),
+    [
+        (b"\xef\xbb\xbf" + HEAD.format("Anmelden für Leser").encode(), "text/html", "Anmelden für Leser"),
+        (HEAD.format("Sixteen – bits").encode("utf-16"), "text/html", "Sixteen – bits"),
+        (
+            HEAD.format("Universität – Anmelden").encode("cp1252"),
+            "text/html; charset=windows-1252",
+            "Universität – Anmelden",
+        ),
+        (HEAD.format("Вход в систему").encode("koi8-r"), 'text/html;charset="KOI8-R"', "Вход в систему"),
+        ('<html><head><meta charset="shift_jis"><title>ログイン</title>'.encode("shift_jis"), "text/html", "ログイン"),
+        (b"\r\n" * 3000 + HEAD.format("After blanks").encode(), "text/html", "After blanks"),
+        (b"<!-- " + b"x" * 3000 + b" --><title>After a comment</title>", "", "After a comment"),
+        (b"<meta charset=utf-8><title>Meta first</title>", "", "Meta first"),
+        (b"<script>var t = '<title>no</title>'</script><title>Script first</title>", "", "Script first"),
+        (
+            b"<x-app></x-app><title>Only the server says what it is</title>",
+            "text/html",
+            "Only the server says what it is",
+        ),
+        (HEAD.format("No such charset").encode(), "text/html; charset=iso-8859-12", "No such charset"),
+        (b"<title>\x1b[31mred&#27;[2J \xe2\x80\xaeover\x07</title>" + b"<p>" * 90, "text/html", "[31mred [2J over"),
+        (HEAD.format("x" * 900).encode(), "text/html", "x" * 300),
+    ],
+)
+def test_a_landing_page_in_any_writing_is_told_by_its_title(
+    build: Build, body: bytes, media_type: str, title: str
+) -> None:
+    with respx.mock:
+        respx.get(URL).respond(content=body, content_type=media_type)
+        with pytest.raises(BadInput) as caught:
+            build().execute(CONTEXT, payload())
+    assert caught.value.reason == "not-a-pdf"
+    assert caught.value.message == f"{URL} is a web page: “{title}”"
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "what"),
+    [
+        (b"<html><body>hello", "", "a web page"),
+        (b"Access denied", "text/html", "a web page"),
+        (b"<div>" * 1000 + b"<title>Too deep", "text/html", "a web page"),
+        (b'{"error": "no"}', "application/json", "no PDF"),
+        (b"GIF89a\x01\x00", "text/html", "no PDF"),
+        (b"Access denied", "text/plain", "no PDF"),
+    ],
+)
+def test_what_has_no_title_is_told_by_what_it_is(build: Build, body: bytes, media_type: str, what: str) -> None:
+    with respx.mock:
+        respx.get(URL).respond(content=body, content_type=media_type)
+        with pytest.raises(BadInput) as caught:
+            build().execute(CONTEXT, payload())
+    assert caught.value.message == f"{URL} is {what}"
 
 
 @pytest.mark.parametrize(

@@ -216,8 +216,9 @@ def test_a_drip_ends_at_the_deadline_however_it_is_gone_on_with(fetch: Fetch, se
         drip(connection, PDF[PART:])
 
     policy = Policy(max_attempts=100, backoff_strategy="none", timeout_seconds=0.2, deadline_seconds=0.5)
-    with pytest.raises(AttemptTimeout):
-        fetch(serve(speak).url, policy=policy)
+    server = serve(speak)
+    with pytest.raises(AttemptTimeout, match=f"GET {server.url}.* did not come in time"):
+        fetch(server.url, policy=policy)
 
 
 def test_two_gigabytes_are_refused_when_they_are_announced(fetch: Fetch, serve: Any) -> None:

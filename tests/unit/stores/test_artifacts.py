@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -130,6 +134,88 @@ def test_a_full_disk_is_said_with_its_place_and_nothing_torn_is_left(
     with pytest.raises(StorageFull, match=rf"{tmp_path}.*: \d+ MiB free"):
         artifacts.put_stream(full())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+HALF_WAY = """
+import sys
+from penstock.stores.artifacts import open_artifacts
+
+def pieces():
+    yield bytes(1 << 20)
+    yield bytes(1 << 20)
+    print("half-way", flush=True)
+    sys.stdin.read()
+
+open_artifacts(sys.argv[1]).put_stream(pieces())
+"""
+
+
+@pytest.fixture
+def half_way(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Starts a process that is in the midst of writing to a store, with a folder for temporary files of its own."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(location: str) -> subprocess.Popen[bytes]:
+        (tmp_path / "tmp").mkdir(exist_ok=True)
+        pipe, env = subprocess.PIPE, os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+        process = subprocess.Popen([sys.executable, "-c", HALF_WAY, location], stdin=pipe, stdout=pipe, env=env)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half-way\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def long_ago(*paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (0, 0))
+
+
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next_one(tmp_path: Path, half_way: Any) -> None:
+    root = tmp_path / "artifacts"
+    killed = half_way(str(root))
+    killed.kill()
+    killed.wait()
+    (left,) = files(root)
+    foreign = root / ".gitignore"
+    foreign.touch()
+    long_ago(left, foreign)
+    kept = root / FileArtifacts(root).put(DATA)[:2] / DIGEST
+    assert files(root) == {foreign, kept}
+
+
+def test_what_somebody_is_still_writing_is_left_alone(tmp_path: Path, half_way: Any) -> None:
+    """However long ago its last byte came."""
+    root = tmp_path / "artifacts"
+    writing = half_way(str(root))
+    long_ago(*files(root))
+    FileArtifacts(root).put(DATA)
+    writing.communicate()
+    assert writing.returncode == 0
+    assert FileArtifacts(root).get(sha256(bytes(2 << 20)).hexdigest()) == bytes(2 << 20)
+
+
+def test_what_was_begun_a_moment_ago_is_left_alone(tmp_path: Path) -> None:
+    """Its writer may not have come to lock it."""
+    begun = tmp_path / f".{uuid4().hex}"
+    begun.touch()
+    FileArtifacts(tmp_path).put(DATA)
+    assert begun.exists()
+
+
+def test_on_the_way_to_a_remote_store_nothing_is_left_by_whoever_is_killed(tmp_path: Path, half_way: Any) -> None:
+    killed = half_way("memory://artifacts")
+    killed.kill()
+    killed.wait()
+    assert files(tmp_path) == set()
 
 
 def test_every_folder_that_was_made_or_written_to_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

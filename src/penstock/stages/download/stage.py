@@ -16,7 +16,7 @@ from penstock.stages.download.transfer import Artifacts, HttpService, Transfer, 
 from penstock.stages.faults import check_sound
 
 MAX_CANDIDATES = 10
-_HOST = re.compile(r"https?://(?:[^/?#]*@)?([^/?#]*)", re.IGNORECASE)
+_HTTP = re.compile(r"https?://", re.IGNORECASE)
 
 
 class DownloadOptions(BaseModel):
@@ -58,9 +58,16 @@ class HttpDownload:
 
     def lane(self, payload: RawPayload) -> str:
         """The host that is asked first; "" where none is."""
+        return next(iter(self.lanes(payload)), "")
+
+    def lanes(self, payload: RawPayload) -> list[str]:
+        """The hosts that are asked, in this order."""
         urls = [] if is_pdf(payload.content) else _urls(payload)
-        host = _HOST.match(urls[0]) if urls else None
-        return host[1].lower() if host else ""
+        return [host for host in map(self._host, urls) if host]
+
+    def lane_of(self, file: PDFFile) -> str:
+        """The host whose URL gave it, wherever that led; "" of what was here already."""
+        return self._host(file.origin.uri) if _HTTP.match(file.origin.uri) else ""
 
     def execute(self, ctx: StageContext, payload: RawPayload) -> PDFFile:
         import httpx
@@ -79,11 +86,19 @@ class HttpDownload:
                 raise  # no URL is to blame
             except (TerminalError, TransientError) as error:
                 failures.append(error)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a host that is no name
                 failures.append(BadInput(f"{shown(url)}: {type(error).__name__}", reason="not-available"))
         failure = next((error for error in failures if error.transient), failures[0])
         failure.args = ("; ".join(error.message for error in failures),)
         raise failure
+
+    def _host(self, url: str) -> str:
+        import httpx
+
+        try:
+            return self._http.host(url)
+        except httpx.InvalidURL:
+            return ""
 
     def _over_tls(self, url: str) -> str:
         """A plain address that may not be asked as it is: many records are older than their servers' TLS."""
@@ -130,12 +145,12 @@ def _urls(payload: RawPayload) -> list[str]:
         urls = named if isinstance(named, list) else []
     if not urls and not payload.content:
         urls = [payload.origin.uri]
-    asked = (url for url in urls if isinstance(url, str) and _HOST.match(url))
+    asked = (url for url in urls if isinstance(url, str) and _HTTP.match(url))
     return list(dict.fromkeys(asked))[:MAX_CANDIDATES]
 
 
 def _nowhere(payload: RawPayload) -> BadInput:
     """A record that names no place is right as it is; a file that is no PDF is not."""
-    if payload.urls or (payload.content and _HOST.match(payload.origin.uri)):
+    if payload.urls or (payload.content and _HTTP.match(payload.origin.uri)):
         return BadInput(f"{payload.source_id}: its record names no place to have it from", reason="not-available")
     return not_a_pdf(shown(payload.origin.uri), payload.content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +31,8 @@ class HttpService(Protocol):
     def due(self) -> float: ...
 
     def may_ask(self, url: str) -> bool: ...
+
+    def host(self, url: str) -> str: ...
 
     def client(self) -> httpx.Client: ...
 
@@ -69,8 +72,9 @@ class Transfer:
                 if response.status_code != 200:
                     raise BadInput(f"{shown(self._url)}: HTTP {response.status_code}", reason="not-available")
                 self.version = _version(response.headers)
+                media_type = response.headers.get("Content-Type", "")
                 try:
-                    return artifacts.put_stream(pdf_only(self._body(response), shown(self._url)))
+                    return artifacts.put_stream(pdf_only(self._body(response), shown(self._url), media_type))
                 except _BeginAgain:
                     continue
 
@@ -93,7 +97,7 @@ class Transfer:
                     return
                 except TransientError as error:
                     self._tries -= 1
-                    if not self._tries:
+                    if not self._tries or time.monotonic() >= self._extensions["due"]:
                         raise
                     if not (ranges and 0 < self.size < total):
                         raise _BeginAgain from error

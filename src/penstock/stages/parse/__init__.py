@@ -27,6 +27,13 @@ _MODULES = {
 }
 
 
+_TWO_PHASES = {
+    "pdf": "penstock run pdf-two-phase PATH…",
+    "uri-list": "penstock run pdf-two-phase --source urls --query urls=ADDRESS",
+}
+"""Kinds that a worker at a gate reads, with the command for them."""
+
+
 class Parser(Protocol):
     """What a format's module offers."""
 
@@ -60,10 +67,12 @@ class AutoParser:
         where = f"{uri}: " if uri != payload.source_id else ""
         check_sound(payload, where)
         if kind not in _MODULES:
+            command = _TWO_PHASES.get(kind)
+            reader = "it is read by another pipeline, in two phases" if command else "nothing reads this kind"
             raise BadInput(
-                f"{where}{KNOWN.get(kind, kind)}: nothing reads this kind",
+                f"{where}{KNOWN.get(kind, kind)}: {reader}",
                 reason="unsupported",
-                next_step=f"these are read: {', '.join(READ)}",
+                next_step=command or f"these are read: {', '.join(READ)}",
             )
         parser = self._parsers[kind] = cast(Parser, import_module(f"{__name__}.{_MODULES[kind]}"))
         return parser

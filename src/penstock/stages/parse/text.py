@@ -143,9 +143,8 @@ def _encoding(content: bytes, stated: str | None) -> tuple[str, int]:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return encoding, len(mark)
-    if stated and _TAKEN.fullmatch(stated):
-        name = "cp1252" if _REALLY_CP1252.fullmatch(stated) else codecs.lookup(stated).name
-        return "utf-16-le" if name == "utf-16" else name, 0
+    if stated and (name := _codec(stated)):
+        return name, 0
     sample = content[:64]
     if len(sample) >= 4:
         if not any(sample[1::2]) and all(sample[0 : len(sample) & ~1 : 2]):
@@ -153,6 +152,19 @@ def _encoding(content: bytes, stated: str | None) -> tuple[str, int]:
         if not any(sample[0::2]) and all(sample[1::2]):
             return "utf-16-be", 0
     return ("utf-8" if _mostly_utf8(content) else "cp1252"), 0
+
+
+def _codec(stated: str) -> str:
+    """Python's name for it; "" for what is not taken, or is none (there are 15 of ISO 8859, the twelfth is missing)."""
+    if not _TAKEN.fullmatch(stated):
+        return ""
+    if _REALLY_CP1252.fullmatch(stated):
+        return "cp1252"
+    try:
+        name = codecs.lookup(stated).name
+    except LookupError:
+        return ""
+    return "utf-16-le" if name == "utf-16" else name
 
 
 def _mostly_utf8(content: bytes) -> bool:

@@ -38,12 +38,25 @@ def test_a_fault_of_the_source_is_the_reason_of_the_refusal(kind: str) -> None:
     assert ("PENSTOCK_MAX_PAYLOAD_MB" in caught.value.next_step) == (kind == "too-large")
 
 
-@pytest.mark.parametrize("kind", [*KNOWN, "something else"])
+TWO_PHASES = {
+    "pdf": "penstock run pdf-two-phase PATH…",
+    "uri-list": "penstock run pdf-two-phase --source urls --query urls=ADDRESS",
+}
+
+
+@pytest.mark.parametrize("kind", [*sorted(KNOWN.keys() - TWO_PHASES), "something else"])
 def test_a_kind_that_nothing_reads_is_refused_and_told_what_is_read(kind: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, match="nothing reads this kind") as caught:
         AutoParser().execute(CTX, payload(kind, b"x"))
     assert caught.value.reason == "unsupported"
     assert all(known in caught.value.next_step for known in READ)
+
+
+@pytest.mark.parametrize(("kind", "command"), TWO_PHASES.items())
+def test_a_kind_that_another_pipeline_reads_is_refused_with_its_command(kind: str, command: str) -> None:
+    with pytest.raises(BadInput, match="in two phases") as caught:
+        AutoParser().execute(CTX, payload(kind, b"x"))
+    assert (caught.value.reason, caught.value.next_step) == ("unsupported", command)
 
 
 def test_real_files_cut_short_give_documents_or_refusals_that_say_why(data: Path, tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ def test_a_title_that_the_main_heading_repeats_is_not_told_twice() -> None:
         ("<meta charset='iso-8859-1'><p>caf\u00e9 \u201cx\u201d</p>".encode("cp1252"), ""),
         ("<meta charset=utf-16><p>caf\u00e9 \u201cx\u201d</p>".encode(), ""),
         ("<meta charset=no-such><p>caf\u00e9 \u201cx\u201d</p>".encode(), ""),
+        ("<meta charset=iso-8859-12><p>caf\u00e9 \u201cx\u201d</p>".encode(), ""),
         ("<p>caf\u00e9 \u201cx\u201d</p>".encode("utf-16-le"), "text/html; charset=utf-16-le"),
     ],
 )
