@@ -21,7 +21,8 @@ KEY = "k3y-canary"
 
 @dataclass(frozen=True)
 class Given:
-    """A paged source, and how its service speaks: `page(names, token of the next page)`; `url` is asked for pages."""
+    """A paged source, and how its service speaks: `page(names, next, whole)`, with the token of the next page and how
+    many records there are in all; `url` is asked for pages."""
 
     kind: type[PagedSource[Any]]
     url: str
@@ -35,26 +36,29 @@ def study(name: str) -> dict[str, Any]:
     return {"protocolSection": {"identificationModule": {"nctId": name}}}
 
 
-def studies(*names: str, next: str | None = None) -> httpx.Response:
-    page: dict[str, Any] = {"studies": [study(name) for name in names]}
+def studies(*names: str, next: str | None = None, whole: int | None = None) -> httpx.Response:
+    page: dict[str, Any] = {"studies": [study(name) for name in names]} | ({"totalCount": whole} if whole else {})
     return httpx.Response(200, json=page | ({"nextPageToken": next} if next else {}))
 
 
-def works(*names: str, next: str | None = None) -> httpx.Response:
+def works(*names: str, next: str | None = None, whole: int | None = None) -> httpx.Response:
     results = [{"id": f"https://openalex.org/{name}", "title": "T"} for name in names]
-    return httpx.Response(200, json={"meta": {"count": 9, "next_cursor": next}, "results": results, "group_by": []})
+    return httpx.Response(200, json={"meta": {"count": whole, "next_cursor": next}, "results": results, "group_by": []})
 
 
-def labels(*names: str, next: str | None = None) -> httpx.Response:
+def labels(*names: str, next: str | None = None, whole: int | None = None) -> httpx.Response:
     link = f'<https://api.fda.gov/drug/label.json?limit=25&skip=0&search_after={quote(next or "")}>; rel="next"'
-    content = json.dumps({"meta": {"results": {"skip": 0}}, "results": [{"set_id": name} for name in names]}, indent=2)
+    meta = {"results": {"skip": 0, "total": whole}}
+    content = json.dumps({"meta": meta, "results": [{"set_id": name} for name in names]}, indent=2)
     return httpx.Response(200, text=content, headers={"Link": link} if next else {})
 
 
-def core_works(*names: str, next: str | None = None) -> httpx.Response:
-    number = int((next or "t9")[1:])
+def core_works(*names: str, next: str | None = None, whole: int | None = None) -> httpx.Response:
+    """Works that are called by their places in the search, from 1 on."""
     results = [{"dataProviders": [{"id": 7, "name": ""}], "downloadUrl": "", "id": name} for name in names]
-    envelope = {"totalHits": 900, "limit": 100, "offset": 100 * (number - 1)}
+    offset = int(names[0]) - 1 if names and names[0].isdecimal() else 0
+    found = offset + len(names) + bool(next) if whole is None else whole
+    envelope = {"totalHits": found, "limit": len(names), "offset": offset}
     return httpx.Response(200, json=envelope | {"results": results})
 
 
@@ -65,6 +69,8 @@ GIVEN = [
     Given(ClinicalTrials, "https://clinicaltrials.gov/api/v2/studies", studies, studies()),
     Given(OpenAlex, "https://api.openalex.org/works", works, works()),
     Given(OpenFDALabel, "https://api.fda.gov/drug/label.json", labels, NOT_FOUND),
-    Given(Core, "https://api.core.ac.uk/v3/search/works/", core_works, NO_CORE_WORKS, ("100", "200")),
+    Given(Core, "https://api.core.ac.uk/v3/search/works/", core_works, NO_CORE_WORKS, ("2", "3")),
 ]
 NAMES = {"clinicaltrials": "NCT0000000{}", "openalex": "W{}", "openfda-drug-label": "0-{}", "core": "{}"}
+CURSORS = [given for given in GIVEN if given.kind is not Core]
+"""Those whose service gives each page the token of the next."""

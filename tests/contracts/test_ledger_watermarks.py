@@ -54,6 +54,15 @@ def test_a_listing_that_was_stopped_is_none(scene: Scene) -> None:
     assert since(scene) == 0
 
 
+def test_a_listing_that_came_up_short_is_none(scene: Scene) -> None:
+    scene.ledger.watermarks.came_up_short(listed(scene).id)
+    assert since(scene) == 0
+    listed(scene, full=True)
+    whole = since(scene)
+    scene.ledger.watermarks.came_up_short(listed(scene).id)
+    assert since(scene) == whole > 0
+
+
 def test_a_listing_keeps_to_its_question_whatever_ends_meanwhile(scene: Scene) -> None:
     submission, _, _ = scene.submit(**ASKED)
     assert scene.ledger.watermarks.since(submission, "f1") == 0

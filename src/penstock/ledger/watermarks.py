@@ -61,6 +61,12 @@ class Watermarks:
         limit = orjson.loads(request).get("limit")
         return not since and not (isinstance(limit, int) and records >= limit)
 
+    def came_up_short(self, submission: int) -> None:
+        """A submission's listing left something out: no later one asks only for what changed since."""
+        with self._db.write() as connection:
+            mine = watermarks.c.submission_id == submission
+            connection.execute(watermarks.update().where(mine).values(fingerprint=""))
+
     def changes_only(self, submission: int) -> bool:
         """Whether a submission's listing asks only for what changed."""
         with self._db.read() as connection:

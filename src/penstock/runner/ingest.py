@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import orjson
 
-from penstock.errors import Fenced, InvalidOutput, PenstockError, StageFailed, TerminalError
+from penstock.errors import Fenced, InvalidOutput, ListingShort, PenstockError, StageFailed, TerminalError
 from penstock.ir import RawPayload, Request, StageContext
 from penstock.ir.codec import encode
 from penstock.ledger.batches import Batches
@@ -77,13 +77,14 @@ class Ingest:
 
         Of a sliced submission the first slice's run lists; the others have what they were cut with. A re-execution that
         comes here was asked to ingest again, so what is listed already is listed once more: what is new goes into its
-        own batch. `retiring` is called when a listing has come to its end, but for one that is done once more.
+        own batch. `retiring` is called when a listing has come to its end, but for one that is done once more, or that
+        came up short.
         """
         leads = scope.submission is not None and (
             scope.again or self._submissions.first_batch(scope.submission) == scope.batch
         )
         if scope.submission is None or not leads:
-            report.before = self._batches.size(scope.batch)
+            report.before = self._batches.today(scope.batch)
             return
         relisted = scope.again and self._submissions.relist(scope.submission)
         while (submission := self._submissions.get(scope.submission)).status in ("new", "listing"):
@@ -96,17 +97,17 @@ class Ingest:
                 time.sleep(WAIT_SECONDS)
                 continue
             try:
-                self._list(plan, planned, scope, submission, listing, relisted, report, observer, stop)
+                whole = self._list(plan, planned, scope, submission, listing, relisted, report, observer, stop)
                 self._submissions.listed(listing)
             except Fenced:  # held up too long, another runner goes on with it
                 continue
             except BaseException:
                 self._submissions.release_listing(listing)
                 raise
-            if not relisted:
+            if whole and not relisted:
                 retiring(listing)
             return
-        report.before = self._batches.size(scope.batch)
+        report.before = self._batches.today(scope.batch)
 
     def take(self, plan: Plan, planned: PlannedStage, scope: Scope, source: str, payloads: list[RawPayload]) -> None:
         """Take single payloads that were fetched again into a batch."""
@@ -137,11 +138,13 @@ class Ingest:
         report: StageReport,
         observer: Observer,
         stop: Callable[[], None],
-    ) -> None:
+    ) -> bool:
+        """Whether all was listed that the source says it has."""
         route = self.route(plan, planned, submission.tenant, submission.source, submission.correlation_id)
         request = self._request(plan, planned, submission, report)
         context = StageContext(submission.tenant, "", submission.correlation_id, {"pipeline": submission.pipeline})
-        payloads = _told(planned, submission.source, context, request, submission.cursor)
+        short: list[ListingShort] = []
+        payloads = _told(planned, submission.source, context, request, submission.cursor, short)
         rivals = 0
         for group in self._groups(route, payloads):
             stop()
@@ -161,6 +164,10 @@ class Ingest:
         if rivals:
             said = "record states" if rivals == 1 else "records state"
             report.note(f"{rivals} {said} the identifier of an earlier one, with other contents: the later counts")
+        for each in short:
+            self._watermarks.came_up_short(submission.id)
+            report.note(f"{each.message}; nothing is retired by it")
+        return not short
 
     def _request(self, plan: Plan, planned: PlannedStage, submission: Submission, report: StageReport) -> Request:
         """What is asked of the source: of one that can tell, only what changed since it was last asked the same."""
@@ -232,11 +239,21 @@ def in_bounds(name: str) -> str:
 
 
 def _told(
-    planned: PlannedStage, source: str, context: StageContext, request: Request, cursor: str | None
+    planned: PlannedStage,
+    source: str,
+    context: StageContext,
+    request: Request,
+    cursor: str | None,
+    short: list[ListingShort],
 ) -> Iterator[RawPayload]:
-    """The listing's payloads. What a source raises that is none of our errors is its bug: raises StageFailed."""
+    """The listing's payloads, and into `short` what it says of an end that comes too early.
+
+    What a source raises that is none of our errors is its bug: raises StageFailed.
+    """
     try:
         yield from planned.implementation.execute(context, request, cursor)
+    except ListingShort as error:
+        short.append(error)
     except (PenstockError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as cause:  # a SystemExit too: the process is not a source's to end

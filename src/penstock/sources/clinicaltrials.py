@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from penstock.sources.paging import PagedQuery, PagedSource, as_list, something_asked
-from penstock.sources.service import FIRST
+from penstock.sources.paging import PagedQuery, PagedSource, as_list, number_at, something_asked
+from penstock.sources.service import FIRST, Page
 
 FIELDS = (
     "ProtocolSection",
@@ -71,6 +71,7 @@ class ClinicalTrials(PagedSource[ClinicalTrialsQuery]):
             "filter.overallStatus": ",".join(asked.status),
             "filter.advanced": " AND ".join(filter(None, filters)),
             "pageToken": "" if token == FIRST else token,
+            "countTotal": "true" if token == FIRST else "",
         }
         return {name: value for name, value in wanted.items() if value} | {"pageSize": str(size)} | self._shape(asked)
 
@@ -78,9 +79,12 @@ class ClinicalTrials(PagedSource[ClinicalTrialsQuery]):
         named = {"NCTId", "IdentificationModule", "ProtocolSection"} & set(asked.fields)
         return {"fields": ",".join(asked.fields if named else ("NCTId", *asked.fields))}
 
-    def _next(self, envelope: Mapping[str, Any], answer: httpx.Response) -> str | None:
+    def _turned(
+        self, records: tuple[bytes, ...], envelope: Mapping[str, Any], answer: httpx.Response, params: Mapping[str, str]
+    ) -> Page[bytes]:
+        """Of all pages the first one says how many studies there are."""
         token = envelope.get("nextPageToken")
-        return str(token) if token else None
+        return Page(records, str(token) if token else None, number_at(envelope, "totalCount"))
 
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         return f"{self.PATH}/{quote(key, safe='')}", {}

@@ -30,7 +30,9 @@ class Source(Protocol):
         """The records asked for, in an order that a rerun repeats.
 
         `cursor` is that of a payload listed before: exactly what followed it is given. The query is checked before the
-        first record is asked for. Raises UsageError for a query that can't be taken (NotFound for what isn't there).
+        first record is asked for. Raises UsageError for a query that can't be taken (NotFound for what isn't there),
+        and ListingShort at the end of a listing that gave less than there is: then nothing is retired by it, and no
+        later listing asks only for what changed since.
         """
         ...
 

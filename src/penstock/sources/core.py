@@ -13,7 +13,7 @@ from penstock.errors import UsageError
 from penstock.sources.api import BEARER
 from penstock.sources.jsontext import load_json, objects
 from penstock.sources.paging import PagedQuery, PagedSource, something_asked
-from penstock.sources.service import FIRST
+from penstock.sources.service import FIRST, Page
 
 MOST = 10_000
 """How many of a search CORE lists by offset."""
@@ -52,7 +52,8 @@ class Core(PagedSource[CoreQuery]):
 
     def _params(self, asked: CoreQuery, token: str, size: int) -> dict[str, str]:
         offset = int(token or 0) if token.isdecimal() or token == FIRST else MOST
-        if offset + size > MOST:
+        size = min(size, MOST - offset)
+        if size <= 0:
             raise UsageError(
                 f"source core: CORE lists no more than the first {MOST:,} of a search",
                 next_step=f"narrow the query, as by AND yearPublished>=2020, or say --limit {MOST}",
@@ -65,20 +66,17 @@ class Core(PagedSource[CoreQuery]):
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         return f"/works/{key}", {}
 
-    def _next(self, envelope: Mapping[str, Any], answer: httpx.Response) -> str | None:
-        total, offset, limit = self._stands(envelope)
-        return str(offset + limit) if offset + limit < total else None
-
-    def _expected(self, envelope: Mapping[str, Any]) -> int:
-        total, offset, _ = self._stands(envelope)
-        return total - offset
-
-    def _stands(self, envelope: Mapping[str, Any]) -> tuple[int, int, int]:
-        """How many works were found, where the page begins, how many it may have."""
+    def _turned(
+        self, records: tuple[bytes, ...], envelope: Mapping[str, Any], answer: httpx.Response, params: Mapping[str, str]
+    ) -> Page[bytes]:
         try:
-            return int(envelope["totalHits"]), int(envelope["offset"]), int(envelope["limit"])
+            found, offset, limit = int(envelope["totalHits"]), int(envelope["offset"]), int(envelope["limit"])
         except (KeyError, TypeError, ValueError):
             raise self._strange("the answer does not say where it stands ('totalHits', 'offset', 'limit')") from None
+        begin, size = int(params["offset"]), int(params["limit"])
+        if offset != begin or limit < 0:
+            raise self._no_answer(answer, f"{size} works from {begin:,} on were asked for, not {limit} from {offset:,}")
+        return self._at_offset(answer, records, begin, min(size, limit), found)
 
     def _urls(self, content: bytes) -> tuple[str, ...]:
         record = load_json(content)

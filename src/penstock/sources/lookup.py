@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from penstock.errors import UsageError
+from penstock.errors import ListingShort, UsageError
 from penstock.ir import Origin, RawPayload
 from penstock.sources.api import Missing
 from penstock.sources.identify import Identity, identify_json
@@ -59,22 +59,28 @@ class LookupSource(ServiceSource[Q]):
     def _listed(self, asked: Q, at: Position) -> Iterator[RawPayload]:
         held: list[RawPayload] = []
         fault: BadAnswer | None = None
+        short: ListingShort | None = None
         answered = False
-        for key, after, last in paged(lambda token: self._keys(asked, token), at, asked.limit):
-            try:
-                payload = self._looked_up(key, after, last=last)
-            except BadAnswer as error:
-                fault = error
-                held.append(self._no_record(error, key, after, last=last))
-                if len(held) == PAGE:
-                    raise
-                continue
-            answered = True
-            yield from (*held, payload)
-            held.clear()
+        try:
+            for key, after, last in paged(lambda token: self._keys(asked, token), at, asked.limit):
+                try:
+                    payload = self._looked_up(key, after, last=last)
+                except BadAnswer as error:
+                    fault = error
+                    held.append(self._no_record(error, key, after, last=last))
+                    if len(held) == PAGE:
+                        raise
+                    continue
+                answered = True
+                yield from (*held, payload)
+                held.clear()
+        except ListingShort as error:
+            short = error
         if fault and held and not answered:
             raise fault
         yield from held
+        if short:
+            raise short
 
     def _no_record(self, error: BadAnswer, key: str, after: Position, *, last: bool) -> RawPayload:
         identity = Identity("malformed", note=error.message)

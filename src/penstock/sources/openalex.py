@@ -12,7 +12,7 @@ import httpx
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from penstock.errors import RateLimited
-from penstock.sources.paging import PagedQuery, PagedSource, as_list, something_asked
+from penstock.sources.paging import PagedQuery, PagedSource, as_list, number_at, something_asked
 from penstock.sources.service import FIRST, Page
 
 SELECT = (
@@ -89,12 +89,14 @@ class OpenAlex(PagedSource[OpenAlexQuery]):
     def _shape(self, asked: OpenAlexQuery) -> dict[str, str]:
         return {"select": ",".join(asked.select if "id" in asked.select else ("id", *asked.select))}
 
-    def _next(self, envelope: Mapping[str, Any], answer: httpx.Response) -> str | None:
+    def _turned(
+        self, records: tuple[bytes, ...], envelope: Mapping[str, Any], answer: httpx.Response, params: Mapping[str, str]
+    ) -> Page[bytes]:
         meta = envelope.get("meta")
         if not isinstance(meta, dict):
             raise self._strange("the answer has no 'meta'")
         token = meta.get("next_cursor")
-        return str(token) if token else None
+        return Page(records, str(token) if token else None, number_at(meta, "count"))
 
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         return f"{self.PATH}/{quote(key, safe='')}", {}
@@ -105,8 +107,8 @@ class OpenAlex(PagedSource[OpenAlexQuery]):
             raise spent
         return super()._page(asked, token, size)
 
-    def _read_page(self, answer: httpx.Response) -> Page[bytes]:
-        page = super()._read_page(answer)
+    def _read_page(self, answer: httpx.Response, params: Mapping[str, str]) -> Page[bytes]:
+        page = super()._read_page(answer, params)
         self._spent = allowance_spent(answer.headers)
         return page
 

@@ -11,7 +11,7 @@ import httpx
 from pydantic import BaseModel, model_validator
 
 from penstock.sources.api import Missing
-from penstock.sources.paging import PagedQuery, PagedSource, something_asked
+from penstock.sources.paging import PagedQuery, PagedSource, number_at, something_asked
 from penstock.sources.service import FIRST, Page
 
 
@@ -52,15 +52,15 @@ class OpenFDALabel(PagedSource[OpenFDALabelQuery]):
         paging = {"limit": str(size)} if token == FIRST else {"limit": str(size), "skip": "0", "search_after": token}
         return {"search": " AND ".join(filter(None, words))} | paging
 
-    def _next(self, envelope: Mapping[str, Any], answer: httpx.Response) -> str | None:
-        """By the Link header, as beyond 25,000 records nothing else goes on."""
+    def _turned(
+        self, records: tuple[bytes, ...], envelope: Mapping[str, Any], answer: httpx.Response, params: Mapping[str, str]
+    ) -> Page[bytes]:
+        """It goes on by the Link header, as beyond 25,000 records nothing else does."""
         url = answer.links.get("next", {}).get("url")
-        if url is None:
-            return None
-        token: str = httpx.URL(url).params.get("search_after", "")
-        if not token:
+        token = None if url is None else httpx.URL(url).params.get("search_after", "")
+        if token == "":
             raise self._strange("the next page's link has no search_after")
-        return token
+        return Page(records, token, number_at(envelope, "meta", "results", "total"))
 
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
         return self.PATH, {"search": f'set_id:"{key}"'}
@@ -74,5 +74,5 @@ class OpenFDALabel(PagedSource[OpenFDALabelQuery]):
             return Page((), None)
 
     def _read_one(self, answer: httpx.Response) -> bytes | None:
-        records = self._read_page(answer).records
+        records = self._read_page(answer, {}).records
         return records[0] if records else None

@@ -35,6 +35,13 @@ def as_list(value: object) -> object:
     return [part for each in value.split(",") if (part := each.strip())] if isinstance(value, str) else value
 
 
+def number_at(value: object, *names: str) -> int:
+    """The number that stands under these names in objects within objects; 0 where none does."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, int) else 0
+
+
 Q = TypeVar("Q", bound=PagedQuery)
 
 
@@ -56,9 +63,9 @@ class PagedSource(ServiceSource[Q]):
     token that the service takes no more begins it again from the start, where what was taken before is known to be
     unchanged.
 
-    A subclass says where the pages are (`PATH`), what each is asked with (`_params`) and where the next one's token
-    stands (`_next`); where one record is (`_place`), what names it and when it last changed (`ID` and `CHANGED`:
-    patterns over its bytes, since both are wanted of a record that is no good JSON, too).
+    A subclass says where the pages are (`PATH`), what each is asked with (`_params`) and how the listing goes on behind
+    it (`_turned`); where one record is (`_place`), what names it and when it last changed (`ID` and `CHANGED`: patterns
+    over its bytes, since both are wanted of a record that is no good JSON, too).
     """
 
     PATH: ClassVar[str]
@@ -73,13 +80,11 @@ class PagedSource(ServiceSource[Q]):
     def _params(self, asked: Q, token: str, size: int) -> dict[str, str]: ...
 
     @abstractmethod
-    def _next(self, envelope: Mapping[str, Any], answer: httpx.Response) -> str | None:
-        """The next page's token. `envelope` is the page's object, without its records."""
+    def _turned(
+        self, records: tuple[bytes, ...], envelope: Mapping[str, Any], answer: httpx.Response, params: Mapping[str, str]
+    ) -> Page[bytes]:
+        """The page that has these records. `envelope` is its object, without them; `params` what it was asked with."""
         ...
-
-    def _expected(self, envelope: Mapping[str, Any]) -> int:
-        """How many records there are from the page's first on, by what the service says; 0 where it doesn't."""
-        return 0
 
     @abstractmethod
     def _place(self, key: str) -> tuple[str, dict[str, str]]:
@@ -118,12 +123,13 @@ class PagedSource(ServiceSource[Q]):
             yield self._listing_of(content, place, after, last=last)
 
     def _page(self, asked: Q, token: str, size: int) -> Page[bytes]:
-        page = self.api.get(self.PATH, self._params(asked, token, size), self._read_page)
+        params = self._params(asked, token, size)
+        page = self.api.get(self.PATH, params, lambda answer: self._read_page(answer, params))
         if page.next == token:
             raise self._strange(f"the page behind {token[:40]!r} names itself as the next one")
         return page
 
-    def _read_page(self, answer: httpx.Response) -> Page[bytes]:
+    def _read_page(self, answer: httpx.Response, params: Mapping[str, str]) -> Page[bytes]:
         """Raises ServiceUnavailable for what is no page, BadInput for one of another shape."""
         body = answer.content
         slices = [piece for piece in split_json([body], len(body)) if piece.nested]
@@ -140,10 +146,7 @@ class PagedSource(ServiceSource[Q]):
             raise self._no_answer(answer, self.api.reason_in(body))
         if not isinstance(envelope.get(self.LIST), list):
             raise self._strange(f"the answer has no list {self.LIST!r}")
-        after = self._next(envelope, answer)
-        if not slices and (missing := self._expected(envelope)) > 0:
-            raise self._no_answer(answer, f"it is empty, and {missing:,} records are still to come")
-        return Page(tuple(piece.content for piece in slices), after)
+        return self._turned(tuple(piece.content for piece in slices), envelope, answer, params)
 
     def _read_one(self, answer: httpx.Response) -> bytes | None:
         """The record that an answer is; None where an answer says that there is none."""

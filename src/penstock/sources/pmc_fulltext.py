@@ -76,16 +76,15 @@ class PmcFulltext(LookupSource[PmcQuery]):
         begin, size = int(token or 0), min(asked.limit or PAGE, PAGE)
 
         def read(answer: httpx.Response) -> Page[str]:
-            ids, total = self._found(answer)
+            ids, total, start = self._found(answer)
             if total > MOST and (asked.limit or total) > MOST:
                 raise UsageError(
                     f"source {self.name}: {total:,} articles match, and no more than {MOST:,} of a search are listed",
                     next_step="narrow the query, as by AND 2026/01/01:2026/01/31[pmcrdat], or say --limit",
                 )
-            if not ids and begin < total:
-                raise self._no_answer(answer, f"none of the {total:,} articles is in it")
-            end = begin + len(ids)
-            return Page(ids, str(end) if end < total else None)
+            if start not in (None, begin):
+                raise self._no_answer(answer, f"articles from {begin:,} on were asked for, not from {start:,}")
+            return self._at_offset(answer, ids, begin, size, total)
 
         params = {
             "db": "pmc",
@@ -95,8 +94,8 @@ class PmcFulltext(LookupSource[PmcQuery]):
         }
         return self.api.get("/esearch.fcgi", params | {"retstart": str(begin), "retmax": str(size)}, read)
 
-    def _found(self, answer: httpx.Response) -> tuple[tuple[str, ...], int]:
-        """The PMCIDs of one page of a search, and how many it finds in all."""
+    def _found(self, answer: httpx.Response) -> tuple[tuple[str, ...], int, int | None]:
+        """The PMCIDs of one page of a search, how many it finds in all, and where the page begins, if it says so."""
         try:
             value = load_json(answer.content)
         except BadInput as error:
@@ -108,11 +107,12 @@ class PmcFulltext(LookupSource[PmcQuery]):
             raise Refused(f"source {self.name}: {str(result['ERROR'])[:200]}", next_step="correct --query")
         try:
             ids, total = tuple(map(stated_pmcid, result["idlist"])), int(result["count"])  # type: ignore[index]
+            start = int(result["retstart"]) if "retstart" in result else None  # type: ignore[operator, index]
         except (KeyError, TypeError, ValueError):
-            ids, total = ("",), 0
+            ids, total, start = ("",), 0, None
         if not all(ids):
             raise self._strange("the answer has no list of ids ('esearchresult', 'idlist', 'count')")
-        return ids, total
+        return ids, total, start
 
     def _ask(self, key: str) -> Answered:
         versions = self.bucket.get("/", {"list-type": "2", "prefix": f"metadata/{key}."}, self._versions)

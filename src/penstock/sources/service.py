@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.errors import BadInput, ServiceUnavailable, UsageError
+from penstock.errors import BadInput, ListingShort, ServiceUnavailable, UsageError
 from penstock.ir import Origin, RawPayload
 from penstock.sources.api import Api, HttpService, Refused
 from penstock.sources.contract import checked
@@ -52,23 +52,40 @@ Q = TypeVar("Q", bound=LimitedQuery)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """`records`: what the page lists. `next`: the next page's token, None behind the last."""
+    """`records`: what the page lists. `next`: the next page's token, None behind the last.
+
+    `found`: how many the whole listing has, by what the service says; 0 where it doesn't. `lacks`: how many records
+    fewer than it ought to have.
+    """
 
     records: tuple[T, ...]
     next: str | None
+    found: int = 0
+    lacks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a listing goes on: the page with this token (None: nowhere, it is whole), behind so many of its records;
-    `listed` counts those given so far, for the query's limit."""
+    `listed` counts those given so far, `due` those that a whole listing gives: the most that its service has said, and
+    as many more as its pages lacked."""
 
     token: str | None
     skip: int = 0
     listed: int = 0
+    due: int = 0
 
     def __str__(self) -> str:
-        return orjson.dumps([self.token, self.skip, self.listed]).decode()
+        return orjson.dumps([self.token, self.skip, self.listed, self.due]).decode()
+
+    def behind(self, page: Page[Any]) -> Position:
+        """Where it goes on when the rest of the page has been given."""
+        listed = self.listed + max(0, len(page.records) - self.skip)
+        return Position(page.next, 0, listed, max(self.due, page.found) + page.lacks)
+
+    def lacks(self, limit: int | None) -> int:
+        """How many records are missing where a listing is at its end; 0 where it is not, or has as many as wanted."""
+        return max(0, min(self.due, limit or self.due) - self.listed) if self.token is None else 0
 
     @classmethod
     def read(cls, cursor: str | None, source: str) -> Position:
@@ -76,8 +93,8 @@ class Position:
         if not cursor:
             return cls(FIRST)
         try:
-            token, skip, listed = orjson.loads(cursor)
-            return cls(None if token is None else str(token), int(skip), int(listed))
+            token, skip, listed, *due = orjson.loads(cursor)
+            return cls(None if token is None else str(token), int(skip), int(listed), *map(int, due))
         except (ValueError, TypeError):
             raise UsageError(f"source {source}: {cursor[:80]!r} is no cursor of its listings") from None
 
@@ -85,25 +102,33 @@ class Position:
 def paged(ask: Callable[[str], Page[T]], at: Position, limit: int | None) -> Iterator[tuple[T, Position, bool]]:
     """Each record behind `at`, with the position behind it, and whether it is the last of its page.
 
-    `ask` gives the page of a token. One that the service takes no more (Refused) begins the listing again, once.
+    `ask` gives the page of a token. One that the service takes no more (Refused) begins the listing again, once. A page
+    that lacks records, or is the last one before all of them were given, is asked for once more, then taken as it is.
+    Raises ListingShort at the end where that leaves some out.
     """
     begun_again = False
     while at.token is not None and not (limit and at.listed >= limit):
         try:
             page = ask(at.token)
+            if page.lacks or at.behind(page).lacks(limit):
+                page = ask(at.token)
         except Refused:
             if at.token == FIRST or begun_again:
                 raise
             at, begun_again = Position(FIRST), True
             continue
-        listed = at.listed
+        listed, behind = at.listed, at.behind(page)
         for number, record in enumerate(page.records[at.skip :], at.skip + 1):
             listed += 1
             last = number == len(page.records)
-            yield record, Position(page.next, 0, listed) if last else Position(at.token, number, listed), last
+            yield record, behind if last else Position(at.token, number, listed, at.due), last
             if listed == limit:
                 return
-        at = Position(page.next, 0, listed)
+        at = behind
+    if lacking := at.lacks(limit):
+        raise ListingShort(
+            f"the listing came up short by {lacking:,}: so many more records there are, by what the service says"
+        )
 
 
 class ServiceSource(ABC, Generic[Q]):
@@ -151,7 +176,8 @@ class ServiceSource(ABC, Generic[Q]):
         """The records asked for, after `cursor`. Raises UsageError for a query or cursor that can't be taken.
 
         What is listed raises Refused where the service doesn't take the query, TransientErrors where it is away, and
-        BadInput (schema) where its answers are no longer what they were.
+        BadInput (schema) where its answers are no longer what they were; ListingShort at the end, where the service has
+        more by its own count.
         """
         asked: Any = checked(self.Query, query, self.name)
         return self._listed(asked, Position.read(cursor, self.name))
@@ -202,6 +228,20 @@ class ServiceSource(ABC, Generic[Q]):
             note=identity.note,
             page_end=last,
         )
+
+    def _at_offset(self, answer: httpx.Response, records: tuple[T, ...], begin: int, size: int, found: int) -> Page[T]:
+        """The page of a search that finds `found`, of which it was to give `size` from `begin` on.
+
+        The next one begins behind what is there, so that a page that was cut leaves nothing out. Raises
+        ServiceUnavailable for an answer that contradicts itself.
+        """
+        to_come = max(0, found - begin)
+        if len(records) > to_come:
+            raise self._no_answer(answer, f"it has {len(records):,} records where only {to_come:,} are still to come")
+        if to_come and not records:
+            raise self._no_answer(answer, f"it is empty, and {to_come:,} records are still to come")
+        end = begin + len(records)
+        return Page(records, str(end) if end < found else None, found, max(0, min(size, to_come) - len(records)))
 
     def _no_answer(self, answer: httpx.Response, why: str) -> BadAnswer:
         kind = answer.headers.get("content-type", "no type").partition(";")[0]

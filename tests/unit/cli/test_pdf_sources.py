@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from api_server import Service, papers, serving
+from api_server import Answer, Service, compact, papers, serving
 from command import Penstock
 
 EMAIL = "canary@example.org"
@@ -124,6 +125,41 @@ def test_what_a_search_finds_and_nobody_has_stands_in_no_ones_way_out(
     gone = penstock("jobs", "--status", "retired", "--json").json
     assert "PMC3" in str(gone)
     assert "PMC4" not in str(gone)
+
+
+def six_of_eight(service: Service) -> Callable[[str, dict[str, str]], Answer | None]:
+    """A search that gives fewer than it says it finds, and finds no more of them when it is asked on."""
+
+    def answer(path: str, asked: dict[str, str]) -> Answer | None:
+        begin = asked.get("offset", asked.get("retstart"))
+        if begin is None:
+            return None
+        found, names = (8, list(service.records)[:6]) if begin == "0" else (6, [])
+        if service.name == "core":
+            works = [json.loads(service.records[name]) for name in names]
+            return 200, compact({"totalHits": found, "limit": 100, "offset": int(begin), "results": works}), {}
+        ids = [name.removeprefix("PMC") for name in names]
+        return 200, compact({"esearchresult": {"count": str(found), "idlist": ids}}), {}
+
+    return answer
+
+
+@pytest.mark.parametrize(("source", "name"), [("core", "core"), ("pmc-fulltext", "ncbi")])
+def test_nothing_is_retired_by_a_listing_that_comes_up_short(
+    penstock: Penstock, server: str, services: dict[str, Service], source: str, name: str
+) -> None:
+    run = ("run", "pdf-two-phase", "--source", source, "--query", "anything", "--retire", "--yes", "--json")
+    assert penstock(*run).json["statuses"] == {"waiting": 8}
+    services[name].fault = six_of_eight(services[name])
+    said = penstock(*run)
+    assert said.status == 0, said.out + said.err
+    (note,) = [note for note in said.json["notes"] if "retired" in note]
+    assert note.startswith("the listing came up short by 4: ")
+    assert penstock("jobs", "--status", "retired", "--json").json["total"] == 0
+    services[name].fault = lambda path, asked: None
+    services[name].records.popitem()
+    assert penstock(*run).status == 0
+    assert penstock("jobs", "--status", "retired", "--json").json["total"] == 1
 
 
 def test_a_private_address_is_refused_unless_the_operator_names_it(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from penstock.errors import InvalidOutput, ServiceUnavailable, Stopped
+from penstock.errors import InvalidOutput, ListingShort, ServiceUnavailable, Stopped
 from penstock.ir import RawPayload
 from penstock.ledger import schema
 from penstock.ledger.intake import Intake
@@ -262,6 +262,18 @@ def test_what_a_broken_listing_leaves_is_found_by_who_asks(bench: Bench, world: 
     world.payloads = [payload("a", "x"), payload("b", "y")]
     assert bench.run(batch=batch.id).statuses == {"done": 2}
     assert find("default", ["tiny"]) == []
+
+
+def test_a_listing_that_comes_up_short_is_taken_and_nothing_is_retired_by_it(bench: Bench, world: World) -> None:
+    world.payloads = [payload(name, name) for name in "abc"]
+    assert bench.run().outcome == "complete"
+    world.payloads = Breaking([payload("d", "d")], ListingShort("the listing came up short by 3"))
+    with closing(bench.open_runner()) as runner:
+        report = runner.run(bench.topology, RunRequest("given", retire="all"))
+    assert (report.outcome, report.statuses) == ("complete", {"done": 1})
+    assert report.notes == ["the listing came up short by 3; nothing is retired by it"]
+    assert bench.statuses() == {"done": 4}
+    assert set(bench.rows(schema.submissions.c.status)) == {"listed"}
 
 
 def test_a_slice_is_let_go_when_the_run_that_lists_is_given_up(bench: Bench, world: World) -> None:

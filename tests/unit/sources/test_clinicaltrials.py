@@ -8,7 +8,8 @@ import pytest
 import respx
 
 from paged import studies
-from penstock.errors import UsageError
+from penstock.errors import ListingShort, UsageError
+from penstock.ir import RawPayload
 from penstock.sources.clinicaltrials import FIELDS, ClinicalTrials
 
 URL = "https://clinicaltrials.gov/api/v2/studies"
@@ -39,13 +40,14 @@ def test_a_query_is_asked_in_the_services_own_words(build: Build) -> None:
         "query.intr": "metformin",
         "filter.overallStatus": "RECRUITING,COMPLETED",
         "filter.advanced": "(AREA[Phase]PHASE3 OR AREA[Phase]PHASE4) AND AREA[LastUpdatePostDate]RANGE[2026-01-31,MAX]",
+        "countTotal": "true",
         "pageSize": "50",
         "fields": "NCTId,BriefTitle",
     }
 
 
 def test_what_is_not_asked_is_not_said(build: Build) -> None:
-    wanted = {"query.term": "x", "pageSize": "50", "fields": ",".join(FIELDS)}
+    wanted = {"query.term": "x", "countTotal": "true", "pageSize": "50", "fields": ",".join(FIELDS)}
     assert asked(build, {"query": "x"}) == wanted
     assert asked(build, {"filter": "AREA[Phase]PHASE3"})["filter.advanced"] == "AREA[Phase]PHASE3"
 
@@ -67,16 +69,20 @@ def test_a_slip_is_told_at_once(build: Build, query: dict[str, object], said: st
 
 @respx.mock
 def test_the_recorded_pages_are_read_to_the_byte(build: Build, data: Path) -> None:
+    """The first two of one listing, the third of another, which makes the first one short."""
     pages = [data / f"ctgov/api_search_phelan_{name}_20260811.json" for name in ("limit5", "next", "limit50")]
     bodies = [path.read_bytes() for path in pages]
-    route = respx.get(URL).mock(side_effect=[respx.MockResponse(200, content=body) for body in bodies])
-    found = list(build(ClinicalTrials).list({"condition": "Phelan-McDermid Syndrome"}))
+    answers = [respx.MockResponse(200, content=body) for body in (*bodies, bodies[-1])]
+    route = respx.get(URL).mock(side_effect=answers)
+    found: list[RawPayload] = []
+    with pytest.raises(ListingShort, match="short by 8:"):
+        found.extend(build(ClinicalTrials).list({"condition": "Phelan-McDermid Syndrome"}))
     assert [len([p for p in found if p.content in body]) >= 3 for body in bodies] == [True] * 3
     assert len(found) == 13
     assert {payload.kind for payload in found} == {"clinicaltrials-study"}
     tokens = [call.request.url.params.get("pageToken") for call in route.calls]
     assert tokens[0] is None
-    assert all(token.encode() in body for token, body in zip(tokens[1:], bodies, strict=False))
+    assert all(token.encode() in body for token, body in zip(tokens[1:3], bodies, strict=False))
 
 
 @respx.mock

@@ -101,14 +101,15 @@ def test_an_empty_page_before_the_end_is_no_end(build: Build, offset: int, total
 
 @respx.mock
 def test_beyond_what_core_lists_the_listing_ends_with_what_to_do(build: Build) -> None:
-    page = core_works("1").json() | {"totalHits": 20_000, "offset": 9_900}
+    page = core_works(*map(str, range(9_951, 10_001)), whole=20_000).json()
     route = respx.get(URL).respond(200, json=page)
-    listing = build(Core).list({"query": "x"}, '["9900", 0, 9900]')
-    assert next(listing).source_id == "1"
+    listing = build(Core).list({"query": "x"}, '["9950", 0, 9950]')
+    assert [next(listing).source_id for _ in range(50)][-1] == "10000"
     with pytest.raises(UsageError, match="first 10,000") as caught:
         next(listing)
     assert "yearPublished" in caught.value.next_step
-    assert route.call_count == 1
+    (asked,) = route.calls
+    assert asked.request.url.params["limit"] == "50"
 
 
 def at(form: str, seconds: float) -> str:

@@ -9,7 +9,8 @@ import pytest
 import respx
 
 from paged import labels
-from penstock.errors import BadInput
+from penstock.errors import BadInput, ListingShort
+from penstock.ir import RawPayload
 from penstock.sources.openfda_label import OpenFDALabel
 
 URL = "https://api.fda.gov/drug/label.json"
@@ -63,10 +64,11 @@ def test_recorded_labels_are_read_to_the_byte_whatever_they_lack(build: Build, d
     ]
     for answer, body in zip(answers, bodies, strict=True):
         answer.headers["content-length"] = str(len(body))
-    respx.get(URL).mock(
-        side_effect=[*answers, httpx.Response(404, content=(data / "openfda/label_404.json").read_bytes())]
-    )
-    found = list(build(OpenFDALabel).list({"query": "x"}))
+    nothing = httpx.Response(404, content=(data / "openfda/label_404.json").read_bytes())
+    respx.get(URL).mock(side_effect=[*answers, nothing, nothing])
+    found: list[RawPayload] = []
+    with pytest.raises(ListingShort, match="short by 641:"):
+        found.extend(build(OpenFDALabel).list({"query": "x"}))
     assert [payload.kind for payload in found] == ["openfda-drug-label"] * 2 + ["malformed"] * 2
     assert all(payload.content in body for payload, body in zip(found, bodies, strict=True))
     assert [payload.origin.version for payload in found[:2]] == ["20150401", "20121114"]

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import respx
 
-from paged import KEY, NAMES, Given
+from paged import CURSORS, KEY, NAMES, Given
 from penstock.errors import AttemptTimeout, BadInput, NotFound, RateLimited, ServiceUnavailable, UsageError
 from penstock.ir import RawPayload
 from penstock.resilience.policy import Policy
@@ -23,6 +23,7 @@ from penstock.sources.api import GO_ON
 
 Build = Callable[..., Any]
 WORDS = {"query": "metformin"}
+by_cursor = pytest.mark.parametrize("given", CURSORS, ids=lambda given: given.kind.name)
 
 
 def names(given: Given, *numbers: int) -> list[str]:
@@ -72,6 +73,7 @@ def test_pages_are_asked_for_one_after_another_when_they_are_needed(given: Given
 
 
 @respx.mock
+@by_cursor
 def test_an_empty_last_page_ends_a_listing(given: Given, build: Build) -> None:
     respx.get(given.url).mock(side_effect=[page(given, 1, next="t1"), given.empty])
     assert ids(list(build(given.kind).list(WORDS))) == names(given, 1)
@@ -234,6 +236,7 @@ def test_an_answer_of_another_shape_says_that_the_service_has_changed(given: Giv
 
 
 @respx.mock
+@by_cursor
 def test_a_page_that_names_itself_as_the_next_ends_nothing_in_a_circle(given: Given, build: Build) -> None:
     respx.get(given.url).mock(side_effect=[page(given, 1, next="t1"), page(given, 2, next="t1")])
     with pytest.raises(BadInput, match="itself"):
@@ -274,7 +277,7 @@ def test_a_base_url_where_no_such_service_is_says_so(given: Given, build: Build)
 def test_the_key_is_sent_to_the_service_and_seen_nowhere(
     given: Given, build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = respx.get("https://elsewhere.example.org/x").mock(return_value=page(given, 1))
+    away = respx.get("https://elsewhere.example.org/x").mock(return_value=page(given, 2))
     moved = httpx.Response(302, headers={"Location": "https://elsewhere.example.org/x"})
     route = respx.get(given.url).mock(side_effect=[page(given, 1, next="t1"), moved, httpx.Response(400)])
     with caplog.at_level(logging.DEBUG):
