@@ -20,3 +20,5 @@ class Said:
 
 
 Penstock = Callable[..., Said]
+PAPERS = ("warfarin-apixaban-switch.pdf", "ketoacidosis-fourteen-cases.pdf")
+"""What the fixture `papers` copies from examples-pdf: pages that can be read."""

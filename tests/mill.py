@@ -37,6 +37,7 @@ class Watched:
 
     parses: list[Parse] = field(default_factory=list)
     pages: list[tuple[int, int]] = field(default_factory=list)
+    expiries: list[int] = field(default_factory=list)
     on_page: Callable[[], None] | None = None
 
     def started(self) -> None:
@@ -52,6 +53,9 @@ class Watched:
 
     def ended(self, parse: Parse) -> None:
         self.parses.append(parse)
+
+    def expired(self, count: int) -> None:
+        self.expiries.append(count)
 
 
 class Mill:

@@ -31,8 +31,8 @@ class Options(BaseModel):
 
 class Obedient:
     """Each line is a page. What `hang`, `spin`, `grow`, `die`, `bug`, `bad`, `away`, `lost` and `print` say is done;
-    `image` gives one; `die-once PATH` dies unless PATH is there, and makes it; `say HEX` and `later HEX` write
-    into the pipe of answers."""
+    `image` gives one, `missing` is a page without text; `die-once PATH` dies unless PATH is there, and makes it;
+    `say HEX` and `later HEX` write into the pipe of answers."""
 
     name = "obedient"
     version = "1"
@@ -82,7 +82,10 @@ class Obedient:
             progress(number, len(lines))
         count = len(lines) - ("strange" in lines)
         return Parsed(
-            pages=tuple(Page(number=n + 1, width=595, height=842) for n in range(count)),
+            pages=tuple(
+                Page(number=n + 1, width=595, height=842, kind="missing" if lines[n] == "missing" else "text")
+                for n in range(count)
+            ),
             elements=tuple(
                 Element(
                     kind="figure" if line == "image" else "paragraph",
@@ -92,6 +95,7 @@ class Obedient:
                     image="one.png" if line == "image" else None,
                 )
                 for n, line in enumerate(lines)
+                if line != "missing"
             ),
             images=images,
             raw=b"raw output" if images else None,

@@ -158,3 +158,18 @@ def test_runs_and_daemons_killed_twenty_times(
     works.stop()
     assert works.all_ended(40), works.statuses()
     assert oracle.facts(works.folder / "home") == calm
+
+
+@pytest.mark.full
+def test_what_waits_while_the_pipeline_is_edited_goes_on_as_it_says_now(works: Works, tmp_path: Path) -> None:
+    """They become ready one by one, some of them while a run gathers."""
+    papers = pdf_files.papers(tmp_path / "papers", 40)
+    assert works.penstock("run", "pdfs", str(papers)) == 0
+    edited = YAML.replace("name: download,", "name: fetch,").replace("ChunkStage,", "ChunkStage, with: {size: 60},")
+    (works.pipelines / "pdfs.yaml").write_text(edited)
+    works.start()
+    assert works.penstock("worker", "pdf", "--engine", "cpu", "--slots", "1", "--once") == 0
+    works.until(works.all_ended, "the sensor to resume all of them")
+    assert works.statuses() == {"done": 40, "superseded": 40}
+    works.stop()
+    assert oracle.problems(works.folder / "home") == []

@@ -115,7 +115,7 @@ def test_what_sensors_and_workers_ask_is_found_by_index_among_a_crowd_that_waits
         connection.execute(batches.update().where(batches.c.id == batch.id).values(gathered_at=None))
 
     def run_gathers() -> None:
-        assert ledger.resumes.join(batch, FIELD, 100) == 100
+        assert ledger.resumes.join(batch, FIELD, 100, "f1", ["ingest"]) == 100
         ledger.resumes.gathering_for(batch.id)
         ledger.resumes.gathered(batch.id)
 

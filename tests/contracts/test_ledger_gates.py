@@ -143,6 +143,31 @@ def test_what_has_timed_out_is_no_longer_given_to_a_worker_that_was_about_to_tak
     assert [e.type for e in scene.rows(outbox) if e.stage == GATE] == ["failed"]
 
 
+def test_a_gates_timeout_is_what_it_is_today(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "AT_ONCE", 2)
+    at_gate(scene, 5)
+    since = [job.waiting_since for job in scene.rows(jobs)]
+    assert scene.ledger.gates.retime("p", {GATE: 90.0, "another": 1.0}) == 5
+    assert [job.waiting_until for job in scene.rows(jobs)] == [then + 90_000 for then in since]
+    assert scene.ledger.gates.retime("p", {GATE: 90.0}) == 0
+    assert scene.ledger.gates.retime("q", {GATE: 1.0}) == 0
+    assert scene.ledger.gates.retime("p", {GATE: None}) == 5
+    assert {job.waiting_until for job in scene.rows(jobs)} == {None}
+
+
+def test_what_waits_at_a_gate_that_is_no_more_is_taken_on_by_hand(scene: Scene) -> None:
+    at_gate(scene, 3)
+    for tenant, pipeline, there in (("default", "p", [GATE]), ("other", "p", []), ("default", "q", [])):
+        assert scene.ledger.gates.stranded(tenant, pipeline, there) is None
+    give(scene.ledger, scene.runner)
+    [(waiter, _)] = claim(scene.ledger, scene.runner)
+    batch = scene.ledger.gates.stranded("default", "p", ["another"])
+    assert batch is not None
+    assert scene.statuses(batch.id) == {"pending": 2}, "a worker is at the third"
+    assert scene.statuses() == {"pending": 2, "waiting": 1}
+    assert scene.rows(jobs, jobs.c.status == "waiting")[0].id == waiter.claim.job_id
+
+
 def test_a_great_many_time_out_a_few_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "AT_ONCE", 2)
     at_gate(scene, 5, timeout_seconds=1)
@@ -179,5 +204,7 @@ def test_what_was_lost_at_a_gate_is_found_in_the_order_in_which_that_happened(sc
     assert [f.job_id for f in scene.ledger.gates.lost(here, 0, 2)] == [1, 2]
     assert [f.job_id for f in scene.ledger.gates.lost(here, began, 10) if f.at > found[0].at] == [2, 3]
     assert scene.ledger.gates.lost([("p", "parse"), ("q", GATE)], 0, 10) == []
+    assert scene.ledger.gates.lost(here, 0, 10, "other") == scene.ledger.gates.lost([], 0, 10) == []
+    assert scene.ledger.gates.lost(here, 0, 10, "default") == found
     scene.ledger.batches.retry(tenant="default", queued=False)
     assert scene.ledger.gates.lost(here, 0, 10) == []

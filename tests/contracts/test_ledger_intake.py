@@ -13,6 +13,7 @@ from penstock.ledger.cancel import cancel
 from penstock.ledger.ledger import Ledger
 from penstock.ledger.listing import Route
 from penstock.ledger.schema import artifacts, batch_jobs, documents, jobs, origins, outbox, stage_states
+from penstock.ledger.turns import StageKey
 
 
 def counts(taken: Any) -> tuple[int, int, int, int, int]:
@@ -134,6 +135,17 @@ def test_rebasing_a_batch_gives_its_documents_todays_fingerprint(scene: Scene) -
     assert scene.statuses(batch) == {"pending": 300}
     assert scene.commit(PARSE, claims).done == 0
     assert len(scene.claim(PARSE, batch)) == 300
+
+
+def test_rebasing_a_batch_begins_anew_what_a_listing_of_another_name_left_under_way(scene: Scene) -> None:
+    batch = scene.documents(3)
+    [claim] = scene.claim(PARSE, batch, limit=1)
+    scene.fail(PARSE, [claim], BadInput("torn"))
+    route = Route("default", "", "p", "f1", "take", 1, "c")
+    assert scene.ledger.intake.rebase(route, batch) == 2
+    assert scene.ledger.intake.rebase(route, batch) == 0
+    assert scene.statuses(batch) == {"dead": 1, "pending": 2}
+    assert len(scene.claim(StageKey("parse", ("take",), 1), batch)) == 2
 
 
 def test_a_plain_run_tries_failed_documents_again_and_leaves_dead_ones(scene: Scene) -> None:

@@ -21,6 +21,12 @@ def launched(scene: Scene, limit: int = 100, tenant: str = "default") -> Batch:
     return batch
 
 
+def join(
+    ledger: Ledger, batch: Batch, limit: int, fingerprint: str = "f1", stages: tuple[str, ...] = ("ingest",)
+) -> int:
+    return ledger.resumes.join(batch, FIELD, limit, fingerprint, stages)
+
+
 def members(scene: Scene, batch: int) -> list[int]:
     return [row.job_id for row in scene.rows(batch_jobs, batch_jobs.c.batch_id == batch)]
 
@@ -68,7 +74,7 @@ def test_a_batch_is_of_one_tenant(scene: Scene) -> None:
     give(scene.ledger, scene.runner, 2)
     batch = launched(scene, tenant="other")
     assert (batch.tenant, members(scene, batch.id)) == ("other", [2])
-    assert scene.ledger.resumes.join(batch, FIELD, 100) == 0
+    assert join(scene.ledger, batch, 100) == 0
     assert ready(scene) == 1
 
 
@@ -95,16 +101,27 @@ def test_a_batch_gathers_until_it_has_gathered(scene: Scene) -> None:
     gathering = scene.ledger.resumes.gathering_for(batch.id)
     assert gathering is not None
     assert 0 <= gathering < 60_000
-    assert scene.ledger.resumes.join(batch, FIELD, 10) == 0
+    assert join(scene.ledger, batch, 10) == 0
     give(scene.ledger, scene.runner, 3)
-    assert scene.ledger.resumes.join(batch, FIELD, 2) == 2
-    assert scene.ledger.resumes.join(batch, FIELD, 10) == 1
+    assert join(scene.ledger, batch, 2) == 2
+    assert join(scene.ledger, batch, 10) == 1
     assert members(scene, batch.id) == [1, 2, 3, 4]
     scene.ledger.resumes.gathered(batch.id)
     assert scene.ledger.resumes.gathering_for(batch.id) is None
     give(scene.ledger, scene.runner)
-    assert scene.ledger.resumes.join(batch, FIELD, 10) == 0
+    assert join(scene.ledger, batch, 10) == 0
     assert ready(scene) == 1
+
+
+def test_a_batch_gathers_only_what_its_own_pipeline_brought_to_the_gate(scene: Scene) -> None:
+    at_gate(scene, 3)
+    give(scene.ledger, scene.runner)
+    batch = launched(scene)
+    give(scene.ledger, scene.runner, 2)
+    assert join(scene.ledger, batch, 10, fingerprint="f2") == 0
+    assert join(scene.ledger, batch, 10, stages=("ingest", "downloaded anew")) == 0
+    assert ready(scene) == 2, "the next batch's run does with them what its pipeline says"
+    assert join(scene.ledger, batch, 10) == 2
 
 
 def test_a_full_batch_gathers_nothing(scene: Scene) -> None:
@@ -129,7 +146,7 @@ def test_a_launch_and_runs_that_gather_at_once_take_each_document_once(scene: Sc
         taken = 0
         while ledger.resumes.ready(FIELD, "p", 1):
             if number < 2:
-                taken += ledger.resumes.join(gathering[number], FIELD, 3)
+                taken += join(ledger, gathering[number], 3)
             elif batch := launch(ledger, 3):
                 taken += ledger.batches.size(batch.id)
         return taken

@@ -55,10 +55,10 @@ def test_a_waiter_says_whose_it_is_and_what_its_stages_gave(scene: Scene) -> Non
 
 def test_what_is_committed_waits_for_a_run_and_no_longer_for_a_worker(scene: Scene) -> None:
     at_gate(scene, 3)
-    assert queues(scene) == [Queue("p", FIELD, waiting=3, ready=0)]
+    assert queues(scene) == [Queue("default", "p", FIELD, waiting=3, ready=0)]
     give(scene.ledger, scene.runner)
     assert waiting(scene.ledger) == [2, 3]
-    assert queues(scene) == [Queue("p", FIELD, waiting=2, ready=1)]
+    assert queues(scene) == [Queue("default", "p", FIELD, waiting=2, ready=1)]
     assert scene.ledger.waiting.some(FIELD, 10) == 2
     assert scene.ledger.waiting.some(FIELD, 1) == 1
 
@@ -74,7 +74,7 @@ def test_two_workers_take_each_document_once(scene: Scene) -> None:
 
     taken = at_once(scene.ledger.database, run)
     assert sorted(job for some in taken for job in some) == list(range(1, 41))
-    assert queues(scene) == [Queue("p", FIELD, waiting=0, ready=40)]
+    assert queues(scene) == [Queue("default", "p", FIELD, waiting=0, ready=40)]
     states = scene.rows(stage_states, stage_states.c.stage == GATE)
     assert {(s.status, s.token) for s in states} == {("done", 1)}
 

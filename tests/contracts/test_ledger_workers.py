@@ -54,6 +54,17 @@ def test_a_worker_says_what_it_is_on_and_what_it_has_done(scene: Scene) -> None:
     assert row.pages_per_second == pytest.approx(10)
 
 
+def test_a_worker_that_is_another_runner_goes_on_with_its_counts(scene: Scene) -> None:
+    first, then = scene.ledger.leases.register(60), scene.ledger.leases.register(60)
+    scene.ledger.workers.register(first, FIELD, "cpu 1", 1)
+    scene.ledger.workers.did(first, documents=3, pages=30)
+    scene.ledger.leases.end(first)
+    scene.ledger.workers.register(then, FIELD, "cpu 1", 1, before=first)
+    scene.ledger.workers.did(then, documents=1, pages=10)
+    [row] = scene.ledger.workers.status(ended=True)
+    assert (row.runner_id, row.documents, row.pages, row.alive) == (then, 4, 40, True)
+
+
 def test_the_newest_workers_come_first(scene: Scene) -> None:
     for number in range(3):
         scene.ledger.workers.register(scene.ledger.leases.register(60), FIELD, f"e{number}", 1)

@@ -11,12 +11,13 @@ import typer
 from penstock.cli.request import Tenant, check_ledger, missing_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
     from penstock.ledger.gate_read import AtGate
     from penstock.ledger.jobs_read import BatchRow, JobRow
+    from penstock.pipelines.topology import Topology
 
 _NOTHING_YET = "nothing here yet: penstock run PIPELINE PATH… starts some"
 LOST = ("dead", "failed")
@@ -79,7 +80,8 @@ def jobs(
                 print_json({"jobs": listed, "total": total})
                 return
             if wanted == "waiting":
-                _show_waiting(stdout(), [(row, at[row.job_id]) for row in rows if row.job_id in at], gates.now())
+                shown_rows = [(row, at[row.job_id]) for row in rows if row.job_id in at]
+                _show_waiting(stdout(), shown_rows, gates.now(), app.pipelines.loaded if shown_rows else {})
             elif wanted in LOST:
                 show_lost_jobs(stdout(), rows)
             else:
@@ -169,12 +171,15 @@ def _show_jobs(console: Console, rows: Sequence[JobRow]) -> None:
     console.print(table)
 
 
-def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: int) -> None:
+def _show_waiting(
+    console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: int, pipelines: Mapping[str, Topology]
+) -> None:
     """What each waits for, since when, until when where a gate has a timeout, and whether somebody is at it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
-    from penstock.cli.screen import document_name, duration, moment, text
+    from penstock.cli.screen import document_name, duration, moment, say, text
+    from penstock.explain.standing import NO_PIPELINE
 
     if not rows:
         return
@@ -189,8 +194,16 @@ def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: 
         Column("now"),
         box=SIMPLE_HEAD,
     )
+    helps: dict[str, None] = {}
     for row, at in rows:
-        if at.ready:
+        topology = pipelines.get(row.pipeline)
+        if topology is None:
+            now_, style = "no pipeline for it", "yellow"
+            helps[f"{row.pipeline} is broken or gone: {NO_PIPELINE}"] = None
+        elif row.current_stage not in topology.timeouts:
+            now_, style = "its gate is no more", "yellow"
+            helps[f"{row.pipeline} has another gate now, or none: penstock run {row.pipeline} --resume"] = None
+        elif at.ready:
             now_, style = "ready: a run takes it next", "green"
         elif at.worked_on is not None:
             now_, style = f"a worker is at it, for {duration(now - at.worked_on)}", "cyan"
@@ -203,6 +216,8 @@ def _show_waiting(console: Console, rows: Sequence[tuple[JobRow, AtGate]], now: 
         until = [moment(at.until)[:16]] if timed else []
         table.add_row(name, *pipeline, text(at.field), moment(at.since)[:16], *until, text(now_, style))
     console.print(table)
+    for line in helps:
+        say(console, line)
 
 
 def _show_batches(console: Console, rows: Sequence[BatchRow]) -> None:

@@ -19,9 +19,20 @@ PAGED = "pdf"
 
 
 def on_pages(places: Iterable[PagePlace]) -> str:
+    """As `pages_told` says it."""
+    return pages_told(place.page for place in places)
+
+
+def textless(missing: Iterable[int]) -> str:
+    """`, no text on p. 3`; nothing where no page is missing."""
+    told = pages_told(missing)
+    return f", no text on {told}" if told else ""
+
+
+def pages_told(numbers: Iterable[int]) -> str:
     """`p. 3`, `p. 3–4, 7`; nothing where there are none."""
     ranges: list[tuple[int, int]] = []
-    for page in sorted({place.page for place in places}):
+    for page in sorted(set(numbers)):
         if ranges and page == ranges[-1][1] + 1:
             ranges[-1] = (ranges[-1][0], page)
         else:

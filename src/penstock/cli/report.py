@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from penstock.cli.resume import Lost
     from penstock.ledger.reports import FailedDocument
     from penstock.runner import Failure, RunReport, StageReport
 
@@ -55,15 +56,15 @@ def show_report(console: Console, report: RunReport) -> None:
 _AFTER_FAILURE = "mend the cause, then run the same again, or: penstock retry"
 
 
-def show_lost(console: Console, lost: int, failures: list[Failure], told: Collection[str]) -> None:
+def show_lost(console: Console, lost: Lost, told: Collection[str]) -> None:
     """What was lost besides the runs, or at another's: all but the documents that reports have told of, then how many
-    for which reason. `lost`: all of them, of which `failures` are the first."""
-    new = [failure for failure in failures if failure.doc_id not in told]
+    for which reason."""
+    new = [failure for failure in lost.failures if failure.doc_id not in told]
     if not new:
         return
     shown = show_failures(console, new)
-    if lost > len(told) + shown:
-        say(console, f"… and {counted(lost - len(told) - shown, 'more document')}: {LISTED}")
+    if lost.count > len(told) + shown:
+        say(console, f"… and {counted(lost.count - len(told) - shown, 'more document')}: {LISTED}")
     many = Counter((failure.status, failure.reason) for failure in new)
     say(console, ", ".join(f"{count:,} {status}: {reason}" for (status, reason), count in many.items()), "yellow")
 

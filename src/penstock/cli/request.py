@@ -22,7 +22,8 @@ FILES = "files"
 _ASSIGNMENT = re.compile(r"[a-z_]+=")
 
 
-def _tenant(name: str | None) -> str | None:
+def tenant_name(name: str | None) -> str | None:
+    """Raises UsageError for a name that can be no tenant's."""
     from penstock.ir.context import check_tenant
 
     return None if name is None else check_tenant(name)
@@ -44,7 +45,7 @@ Tenant = Annotated[
     str | None,
     typer.Option(
         "--tenant",
-        callback=_tenant,
+        callback=tenant_name,
         help="Whose documents; default: PENSTOCK_TENANT.",
         show_default=False,
     ),

@@ -7,37 +7,55 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 import typer
 
 from penstock.cli.progress import LINE_SECONDS
+from penstock.cli.request import missing_ledger
 from penstock.cli.screen import complain, counted, say, stderr
-from penstock.errors import Stopped, UsageError
+from penstock.errors import Stopped, StoreBusy, UsageError
+from penstock.workers.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from penstock.bootstrap import App
+    from penstock.ledger.batches import Batch
     from penstock.ledger.gate_read import GateReader
+    from penstock.ledger.told import Told
     from penstock.pipelines.topology import Topology
     from penstock.runner import Failure, RunReport
 
 LOOK_SECONDS = 0.5
 ALL = 1 << 62
+SHOWN = 200
+"""Failures told of one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """How many documents were given up on, the first of them, and what has been told of with them, None: no more than
+    before."""
+
+    count: int = 0
+    failures: Sequence[Failure] = ()
+    told: Told | None = None
 
 
 @dataclass(frozen=True)
 class Resuming:
-    """The documents of one pipeline that stand at its gates. Raises UsageError for a pipeline that has none."""
+    """The documents of one pipeline that stand at its gates, or at one that it had. Raises UsageError where there are
+    none and can be none."""
 
     app: App
     topology: Topology
     tenant: str
 
     def __post_init__(self) -> None:
-        if not self.topology.gates:
+        if not self.topology.gates and (missing_ledger(self.app.settings) or not self._any_wait()):
             raise UsageError(
                 f"pipeline {self.topology.name!r} has no gate: nothing of it waits",
                 next_step=f"penstock run {self.topology.name} PATH…",
@@ -53,35 +71,57 @@ class Resuming:
     def _fields(self) -> list[str]:
         return list(dict.fromkeys(gate.gate.ledger_field for gate in self.topology.gates if gate.gate))
 
+    def begin(self) -> int:
+        """Before any runs: what waits does so by the gates' timeouts of today. The time, see `lost`."""
+        ledger = self.app.ledger
+        ledger.gates.retime(self.topology.name, self.topology.timeouts)
+        ledger.tellings.begin(self.tenant, self.topology.name)
+        return ledger.database.now()
+
     def once(self) -> Iterator[RunReport]:
-        """A run for what is ready now, and for what runs that broke off left behind the gate."""
-        while self.app.ledger.gates.expire():
-            pass
-        for field in self._fields:
-            yield from self._run(field)
+        """Runs for what is ready now, for what runs that broke off left behind the gate, and for what waits at a gate
+        that was removed or renamed."""
+        hurried = Event()
+        hurried.set()
+        yield from self._once(Patience(hurried))
 
     def follow(self) -> Iterator[RunReport]:
-        """Runs for what is ready, as it becomes so, until none of the pipeline's documents wait any more."""
-        yield from self.once()
-        with self._looking() as look:
-            while self._reader.any_waiting(self.tenant, self.topology.name):
-                self.app.ledger.gates.expire()
+        """Runs for what is ready, as it becomes so, until none of the pipeline's documents wait any more. A ledger that
+        is away for a while is waited for."""
+        with self._looking() as (look, patiently):
+            yield from self._once(patiently)
+            while patiently(self._any_wait):
+                patiently(self._keep_house)
+                if not self._fields:
+                    yield from self._run(patiently, self._stranded)
                 for field in self._fields:
-                    if self._reader.any_ready(field, self.tenant, self.topology.name):
-                        yield from self._run(field)
+                    if patiently(partial(self._reader.any_ready, field, self.tenant, self.topology.name)):
+                        yield from self._run(patiently, partial(self._ready, field))
                 look()
+            yield from self._once(patiently)
 
-    def lost_since(self, then: int) -> tuple[int, list[Failure]]:
-        """How many documents workers, gates and runs have given up on from then on (see `now`), and the first of
-        them."""
+    def lost(self, since: int) -> Lost:
+        """What workers and gates have given up on that no run by hand has told of, and what other runs have since a
+        time (see `begin`)."""
         from penstock.cli.report import failures_told
+        from penstock.runner import Failure
 
-        lost = self._reader.lost_since(then, self.tenant, self.topology.name)
-        rows = self.app.ledger.reports.failures(tenant=self.tenant, pipeline=self.topology.name, since=then)
-        return lost, failures_told(rows)
+        name, gates = self.topology.name, list(self.topology.timeouts)
+        count = self._reader.lost_since(since, self.tenant, name, gates)
+        rows = self.app.ledger.reports.failures(tenant=self.tenant, pipeline=name, since=since, besides=gates)
+        failures, told = failures_told(rows), None
+        for some, told in self.app.ledger.tellings.untold(self.tenant, name, gates):  # noqa: B007 — the last is kept
+            count += len(some)
+            failures += [
+                Failure(f.source_id, f.doc_id, f.gate, f.status, f.reason, f.message, f.next_step)
+                for f in some[: max(0, SHOWN - len(failures))]
+            ]
+        return Lost(count, failures, told)
 
-    def now(self) -> int:
-        return self._reader.now()
+    def told(self, lost: Lost) -> None:
+        """Not to be told again."""
+        if lost.told is not None:
+            self.app.ledger.tellings.remember(self.tenant, self.topology.name, lost.told)
 
     @property
     def queues(self) -> dict[str, dict[str, int]]:
@@ -111,8 +151,7 @@ class Resuming:
 
     def _worker(self, field: str) -> str:
         """The command that starts one."""
-        gates = (gate.gate for gate in self.topology.gates)
-        return next(gate.field.worker for gate in gates if gate and gate.ledger_field == field)
+        return self.app.catalogue.ledger_fields[field].worker
 
     def _help(self, field: str) -> str:
         there = self.app.ledger.workers.waiting_on(field)
@@ -120,34 +159,82 @@ class Resuming:
             return f"{counted(there, 'worker')} {'is' if there == 1 else 'are'} there (penstock worker status)"
         return f"no worker is there, start one with: {self._worker(field)}"
 
-    def _run(self, field: str) -> Iterator[RunReport]:
+    def _any_wait(self) -> bool:
+        return self._reader.any_waiting(self.tenant, self.topology.name)
+
+    def _keep_house(self) -> int:
+        """What dead runs and workers held is free again, and nothing waits for longer than it may."""
+        self.app.ledger.leases.reap()
+        return self.app.ledger.gates.expire()
+
+    def _once(self, patiently: Patience) -> Iterator[RunReport]:
+        while patiently(self._keep_house):
+            pass
+        yield from self._run(patiently, self._stranded)
+        for field in self._fields:
+            yield from self._run(patiently, partial(self._ready, field))
+
+    def _stranded(self) -> Batch | None:
+        return self.app.ledger.gates.stranded(self.tenant, self.topology.name, list(self.topology.timeouts))
+
+    def _ready(self, field: str) -> Batch | None:
+        batch, count = self.app.ledger.resumes.take(field, self.topology.name, self.tenant, ALL)
+        return batch if count else None
+
+    def _run(self, patiently: Patience, take: Callable[[], Batch | None]) -> Iterator[RunReport]:
         from penstock.cli.run import run_here
         from penstock.runner import RunRequest
 
-        batch, count = self.app.ledger.resumes.take(field, self.topology.name, self.tenant, ALL)
-        if count:
-            yield run_here(self.app, self.topology, RunRequest(tenant=self.tenant, batch=batch.id))
+        if (batch := patiently(take)) is None:
+            return
+        request = RunRequest(tenant=self.tenant, batch=batch.id)
+
+        def run() -> RunReport:
+            try:
+                return run_here(self.app, self.topology, request)
+            except StoreBusy:
+                patiently(self.app.runner.close)  # what it holds it would wait for, when it begins again
+                raise
+
+        yield patiently(run)
 
     @contextmanager
-    def _looking(self) -> Iterator[Callable[[], None]]:
-        """What to call between two looks: it waits a little, and says now and then how many wait, if others do
-        than it last said."""
+    def _looking(self) -> Iterator[tuple[Callable[[], None], Patience]]:
+        """What to call between two looks, which waits a little, and says now and then how many wait, if others do than
+        it last said; and the patience with which to ask the ledger."""
         from penstock.runner.interrupts import held_interrupts
 
-        console, told, line = stderr(), 0.0, ""
+        console, told, line, again = stderr(), 0.0, "", f"penstock run {self.topology.name} --follow"
 
         def look() -> None:
             nonlocal told, line
             if time.monotonic() - told >= LINE_SECONDS:
-                told, before, line = time.monotonic(), line, self.standing
+                told, before, line = time.monotonic(), line, patiently(lambda: self.standing)
                 if line != before:
                     say(console, line, "dim")
             time.sleep(LOOK_SECONDS)
             stop()
 
         with held_interrupts() as stop:
+            patiently = Patience(_Breakable(stop))
             try:
-                yield look
+                yield look, patiently
+            except StoreBusy as error:
+                raise StoreBusy(error.message, next_step=again) from error
             except Stopped:
-                complain(Stopped("no longer followed", next_step=f"penstock run {self.topology.name} --follow"))
+                complain(Stopped("no longer followed", next_step=again))
                 raise typer.Exit(128 + (stop.received or signal.SIGINT)) from None
+
+
+class _Breakable(Event):
+    """Whoever waits for it hears of a signal."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._stop()
+        came = super().wait(timeout)
+        self._stop()
+        return came

@@ -67,7 +67,7 @@ def run(
     """
     from penstock.bootstrap import open_app
     from penstock.cli.report import report_json, show_lost, show_report
-    from penstock.cli.resume import Resuming
+    from penstock.cli.resume import Lost, Resuming
     from penstock.cli.screen import print_json, say, stdout
     from penstock.runner import RunRequest
 
@@ -93,7 +93,7 @@ def run(
             raise UsageError("only a whole listing tells what is gone: leave out --batch and --limit")
         leaves: Retire = "none" if not retire else "all" if yes else "some"
         waits = Resuming(app, topology, owner) if goes_on or topology.gates else None
-        began = waits.now() if waits and goes_on else None
+        began = waits.begin() if waits else 0
         console, runs, status = stdout(), [], 0
         told: set[str] = set()
 
@@ -110,14 +110,19 @@ def run(
                 runs.append(report_json(topology.name, report))
             else:
                 show_report(console, report)
-        lost, failures = waits.lost_since(began) if waits and began is not None else (0, [])
-        if lost:
+        lost = waits.lost(began) if waits and goes_on else Lost()
+        if lost.count:
             status = max(status, STATUS["partial"], key=WORSE)
         if as_json:
-            all_runs = {"pipeline": topology.name, "runs": runs, "lost": failures, "queues": waits and waits.queues}
+            queues = waits.queues if waits else {}
+            all_runs = {"pipeline": topology.name, "runs": runs, "lost": lost.failures, "queues": queues}
             print_json(all_runs if goes_on else runs[0])
+        else:
+            show_lost(console, lost, told)
+        if waits:
+            waits.told(lost)
+        if as_json:
             raise typer.Exit(status)
-        show_lost(console, lost, failures, told)
         if waits and (line := waits.standing if goes_on else waits.next_step):
             say(console, line)
     raise typer.Exit(status)

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from penstock.cli.pages import on_pages
+from penstock.cli.pages import on_pages, textless
 from penstock.cli.screen import counted, document_name, moment, one_line, say, short, text
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def tell_document(console: Console, story: DocumentStory) -> None:
     _tell_origin(console, story.origin)
     for uri in story.other_places[:3]:
         _fact(console, "also at", uri)
+    if story.pages is not None:
+        missing = textless(story.missing_pages)
+        _fact(console, "pages", f"{story.pages:,}{missing}", "yellow" if missing else "")
     console.print()
     _tell_standing(console, story.standing)
     for number, job in enumerate(story.jobs):

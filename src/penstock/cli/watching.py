@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from penstock.cli.pages import textless
 from penstock.cli.progress import LINE_SECONDS
 from penstock.cli.screen import counted, document_name, say, stderr
+from penstock.errors import GateTimeout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,13 +40,26 @@ class Told:
             self._due[source_id] = now + LINE_SECONDS
             say(self._errors, f"{document_name(source_id)}: page {done:,} of {total:,}", "dim")
 
+    def finishing(self, seconds: float) -> None:
+        """The worker was asked to stop, and gives what is under way so long."""
+        if many := self.under_way:
+            begun = f"{counted(many, 'document')} {'is' if many == 1 else 'are'} under way"
+            again = f"once more: {'it is' if many == 1 else 'they are'} given back at once"
+            say(self._errors, f"{begun}: {'it has' if many == 1 else 'they have'} {seconds:.0f} s to finish ({again})")
+
+    def expired(self, count: int) -> None:
+        late = f"{counted(count, 'document')} failed, {GateTimeout.reason}"
+        say(self._console, f"{late}: longer at the gate than it allows", "red")
+
     def ended(self, parse: Parse) -> None:
         self._due.pop(parse.source_id, None)
         took = f"{document_name(parse.source_id)}  "
         if parse.taken_over:
             say(self._console, f"{took}left: it was cancelled or replaced, or another worker has it", "yellow")
         elif parse.error is None:
-            say(self._console, f"{took}{counted(parse.pages, 'page')}, {parse.seconds:.1f} s")
+            missing = textless(parse.missing)
+            line = f"{took}{counted(parse.pages, 'page')}{missing}, {parse.seconds:.1f} s"
+            say(self._console, line, "yellow" if missing else "")
         elif parse.given_back:
             say(self._console, f"{took}given back: {parse.error.message}", "yellow")
         else:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.request import check_ledger
-from penstock.errors import Stopped
+from penstock.cli.request import check_ledger, tenant_name
+from penstock.errors import Stopped, StoreBusy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +64,7 @@ def pdf(
         Path | None, typer.Option(help="The program mineru-api; default: the one on the PATH.", show_default=False)
     ] = None,
 ) -> None:
-    """Parse PDFs that wait for pdf_ir_ready, one after the other, each in a child process with limits.
+    """Parse PDFs that wait for pdf_ir_ready, of all tenants, each in a child process with limits.
 
     Exit status: 0 all went well, 1 the engine can't work here, 3 some documents failed, 130 or 143 it was stopped.
     """
@@ -84,7 +84,7 @@ def _work(console: Console, app: App, host: Host, batch: int, *, once: bool) -> 
     from penstock.cli.screen import complain, counted
     from penstock.cli.watching import Told
     from penstock.runner.interrupts import held_interrupts
-    from penstock.workers.pdf import PdfWorker
+    from penstock.workers.pdf import GRACE_SECONDS, PdfWorker
     from penstock.workers.reach import check_reach
 
     check_reach(app.ledger, shared_artifacts=bool(app.settings.artifacts_url))
@@ -99,33 +99,60 @@ def _work(console: Console, app: App, host: Host, batch: int, *, once: bool) -> 
         once=once,
     )
     with held_interrupts() as stop:
+
+        def asked_to_stop() -> None:
+            try:
+                stop()
+            except Stopped:
+                told.finishing(GRACE_SECONDS)
+                raise
+
         try:
-            tally = worker.run(stop)
+            tally = worker.run(asked_to_stop)
         except Stopped:
             received = stop.received or signal.SIGINT
             left = f"; given back: {counted(told.under_way, 'document')}" if told.under_way else ""
-            complain(Stopped(f"stopped by {received.name}{left}", next_step="start it again: the documents wait"))
+            again = "start it again: documents wait" if _wait(app) else ""
+            complain(Stopped(f"stopped by {received.name}{left}", next_step=again))
             _sum_up(console, worker.tally)
             return 128 + received
     _sum_up(console, tally)
-    return PARTIAL if tally.failures else 0
+    return PARTIAL if tally.lost else 0
+
+
+def _wait(app: App) -> bool:
+    """Whether any document waits for a worker, as far as the ledger answers."""
+    from penstock.workers.pdf import FIELD
+
+    with suppress(StoreBusy):
+        return app.ledger.waiting.some(FIELD, 1) > 0
+    return True
 
 
 def _sum_up(console: Console, tally: Tally) -> None:
     from penstock.cli.screen import counted, say
 
-    told = [f"{counted(tally.documents, 'document')} parsed", f"{tally.failures:,} failed"]
+    told = [f"{counted(tally.documents, 'document')} parsed", f"{tally.lost:,} failed"]
     told += [f"{tally.given_back:,} given back"] if tally.given_back else []
     told += [f"{tally.taken_over:,} left"] if tally.taken_over else []
-    say(console, f"{', '.join(told)}; {counted(tally.pages, 'page')}", "yellow" if tally.failures else "green")
+    missing = f", {tally.missing:,} of them without text" if tally.missing else ""
+    style = "yellow" if tally.lost or tally.missing else "green"
+    say(console, f"{', '.join(told)}; {counted(tally.pages, 'page')}{missing}", style)
 
 
 @app.command()
 def status(
     gone: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    tenant: Annotated[
+        str | None,
+        typer.Option(callback=tenant_name, help="Only what waits of this tenant; default: all.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the workers: when each was last heard of, what it is on, how fast it is; and how many documents wait."""
+    """Show the workers: when each was last heard of, what it is on, how fast it is; and how many documents wait.
+
+    A worker serves all tenants.
+    """
     from penstock.bootstrap import open_app
     from penstock.cli.screen import print_json, say, stdout
     from penstock.ledger.gate_read import GateReader
@@ -134,7 +161,8 @@ def status(
     with closing(open_app()) as penstock:
         check_ledger(penstock.settings)
         rows = penstock.ledger.workers.status(ended=gone)
-        queues = GateReader(penstock.ledger.database).queues(penstock.settings.tenant)
+        queues = GateReader(penstock.ledger.database).queues(tenant)
+        own = penstock.settings.tenant
     if as_json:
         workers = [asdict(row) | {"pages_per_second": row.pages_per_second} for row in rows]
         print_json({"workers": workers, "queues": queues})
@@ -143,9 +171,12 @@ def status(
     if not rows:
         say(console, "no worker is there: penstock worker pdf starts one")
     for queue in queues:
-        say(console, f"{queue.pipeline}: {queue.waiting:,} wait for {queue.field}, {queue.ready:,} are ready for a run")
+        whose = f" of tenant {queue.tenant}" if queue.tenant != own else ""
+        wait = f"{queue.waiting:,} {'waits' if queue.waiting == 1 else 'wait'} for {queue.field}"
+        ready = f"{queue.ready:,} {'is' if queue.ready == 1 else 'are'} ready for a run"
+        say(console, f"{queue.pipeline}{whose}: {wait}, {ready}")
     if not queues:
-        say(console, "no document waits")
+        say(console, f"no document{f' of tenant {tenant}' if tenant else ''} waits")
 
 
 def _show_workers(console: Console, rows: list[WorkerRow]) -> None:

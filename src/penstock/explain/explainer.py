@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.errors import NotFound, PenstockError
+from penstock.explain.pages import Pages
 from penstock.explain.resolve import resolve
 from penstock.explain.standing import Sinks, standing
 from penstock.explain.stories import (
@@ -52,6 +53,7 @@ class Explainer:
         self._reader = ExplainReader(ledger.database)
         self._names = JobsReader(ledger.database)
         self._graph = GraphReader(ledger.database)
+        self._pages = Pages(tenant, ledger, artifacts)
         self._gates, self._workers = GateReader(ledger.database), ledger.workers
         self._artifacts, self._index = artifacts, index
         self._topology_of, self._refetch = topology_of, refetch
@@ -193,6 +195,7 @@ class Explainer:
             tuple(uri for uri in dict.fromkeys(others) if uri != origin.uri),
             stories,
             standing(row, jobs, stages, batches, self._sinks(row), self._topology_of(row.pipeline), *self._gate(jobs)),
+            *self._pages.count(row.doc_id, row.generation),
         )
 
     def _gate(self, jobs: Sequence[JobState]) -> tuple[AtGate | None, int]:

@@ -39,6 +39,8 @@ FOREIGN_INDEX = (
     "move the index's files (-wal and -shm too) away, or name another by PENSTOCK_INDEX_PATH; then: penstock retry"
 )
 """What helps when an index holds what another ledger put there."""
+NO_PIPELINE = "penstock pipelines check; or have another pipeline take it: penstock run PIPELINE PATH…"
+"""What helps a document whose pipeline is broken, or gone."""
 INDEX, KG = "IndexStage", "KGStage"
 
 
@@ -132,12 +134,17 @@ def _waits(job: JobState, gate: AtGate, workers: int, topology: Topology | None)
     """What it waits for, why it still does, and what would end that."""
     waits = f"it waits at the gate {job.current_stage} for {gate.field}"
     lost = f" (it has brought {gate.lost} down)" if gate.lost else ""
+    if topology is None:
+        return f"{waits}, and there is no pipeline {job.pipeline!r} that could be run", NO_PIPELINE
+    stage = next((stage.gate for stage in topology.gates if stage.name == job.current_stage), None)
+    if stage is None:
+        return f"{waits}, which the pipeline has no more", f"penstock run {job.pipeline} --resume"
     if gate.ready:
-        return f"{waits} no more: a run takes it on next", f"penstock run {job.pipeline} --resume"
+        through = f"it is through the gate {job.current_stage}: a run takes it on next"
+        return through, f"penstock run {job.pipeline} --resume"
     if gate.worked_on is not None:
         return f"{waits}: a worker is at it{lost}", "penstock worker status"
     if workers:
         there = "the worker that is there has" if workers == 1 else f"the {workers} workers that are there have"
         return f"{waits}: {there} not come to it yet{lost}", "penstock worker status"
-    stage = next((s.gate for s in topology.stages if s.name == job.current_stage), None) if topology else None
-    return f"{waits}: no worker is there{lost}", stage.field.worker if stage else "start one"
+    return f"{waits}: no worker is there{lost}", stage.field.worker

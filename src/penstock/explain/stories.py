@@ -72,6 +72,8 @@ class JobStory:
 
 @dataclass(frozen=True, slots=True)
 class DocumentStory:
+    """`pages`: how many it has, None where it has none or is not parsed yet; of the `missing_pages` no text was had."""
+
     doc_id: str
     tenant: str
     source: str
@@ -86,6 +88,8 @@ class DocumentStory:
     other_places: tuple[str, ...]
     jobs: tuple[JobStory, ...]
     standing: Standing
+    pages: int | None
+    missing_pages: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

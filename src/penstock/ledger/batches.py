@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from penstock.errors import NotFound
 from penstock.ledger.database import Database, clock
+from penstock.ledger.reports import PAST
 from penstock.ledger.rounds import new_round
 from penstock.ledger.schema import batch_jobs, batches, documents, jobs, runners, stage_states
 
@@ -49,9 +50,17 @@ class Batches:
         return Batch(*row)
 
     def size(self, number: int) -> int:
+        """How many documents it has ever taken."""
+        return self._count(select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == number))
+
+    def today(self, number: int) -> int:
+        """How many of its documents count: not those that were replaced, cancelled or retired since."""
+        among = select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == number)
+        return self._count(select(jobs.c.id).where(jobs.c.id.in_(among), jobs.c.status.not_in(PAST)))
+
+    def _count(self, rows: Select[int]) -> int:
         with self._db.read() as connection:
-            query = select(func.count()).select_from(batch_jobs).where(batch_jobs.c.batch_id == number)
-            return int(connection.execute(query).scalar_one())
+            return int(connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one())
 
     def retry(
         self,

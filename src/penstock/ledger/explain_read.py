@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
 
-from penstock.ledger.database import Database
+from penstock.ledger.database import Database, clock
 from penstock.ledger.graph_schema import graph_documents
+from penstock.ledger.leases import at_work
 from penstock.ledger.names import documents_called
 from penstock.ledger.schema import (
+    RUNNING,
     artifacts,
     batch_jobs,
     batches,
@@ -21,6 +23,7 @@ from penstock.ledger.schema import (
     documents,
     jobs,
     origins,
+    runners,
     stage_states,
     submissions,
 )
@@ -167,20 +170,23 @@ class ExplainReader:
             return [JobState(*row) for row in connection.execute(query.order_by(j.generation.desc(), j.id.desc()))]
 
     def stages(self, job_ids: Sequence[int]) -> list[StageRow]:
-        """In the order in which they were begun."""
-        s, d = stage_states.c, definitions.c
+        """In the order in which they were begun. What somebody runs who is not there any more is pending."""
+        s, d, r = stage_states.c, definitions.c, runners.c
         query: Select[Any] = (
             select(
                 s.job_id, s.stage, s.status, s.attempts, s.lost, s.started_at, s.finished_at, s.reused, s.store,
                 s.error_type, s.reason, s.message, s.next_step,
                 d.contract, d.implementation, d.version, d.model, d.options,
+                r.owner, r.expires_at, r.ended_at,
             )
             .outerjoin(definitions, d.id == s.definition_id)
+            .outerjoin(runners, and_(r.id == s.runner_id, RUNNING))
             .where(s.job_id.in_(job_ids))
             .order_by(s.started_at, s.finished_at, s.stage)
         )  # fmt: skip
         with self._db.read() as connection:
-            return [StageRow(*row) for row in connection.execute(query)]
+            now = clock(connection)
+            return [_stage_row(row, now) for row in connection.execute(query)]
 
     def dead_letters(self, job_ids: Sequence[int]) -> list[DeadLetterRow]:
         """In the order in which they were written."""
@@ -275,3 +281,10 @@ class ExplainReader:
         with self._db.read() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else int(found)
+
+
+def _stage_row(row: Sequence[Any], now: int) -> StageRow:
+    *stage, owner, expires_at, ended_at = row
+    found = StageRow(*stage)
+    gone = found.status == "running" and not at_work(owner, expires_at, ended_at, now)
+    return replace(found, status="pending") if gone else found

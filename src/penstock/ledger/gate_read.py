@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
 
 from penstock.ledger.database import Database, clock
-from penstock.ledger.schema import documents, jobs, stage_states
+from penstock.ledger.leases import at_work
+from penstock.ledger.schema import documents, jobs, runners, stage_states
 from penstock.ledger.waiting import ready, unready
 
 
@@ -29,8 +30,9 @@ class AtGate:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A pipeline's documents at its gates for one field: those that wait for it, and those that have it."""
+    """A tenant's documents at a pipeline's gates for one field: those that wait for it, and those that have it."""
 
+    tenant: str
     pipeline: str
     field: str
     waiting: int
@@ -50,31 +52,42 @@ class GateReader:
         """Those of the jobs that wait at a gate."""
         at = and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
         query: Select[Any] = (
-            select(jobs, stage_states.c.status.label("state"), stage_states.c.started_at, stage_states.c.lost)
+            select(
+                jobs,
+                stage_states.c.status.label("state"),
+                stage_states.c.started_at,
+                stage_states.c.lost,
+                runners.c.owner,
+                runners.c.expires_at,
+                runners.c.ended_at,
+            )
             .outerjoin(stage_states, at)
+            .outerjoin(runners, runners.c.id == stage_states.c.runner_id)
             .where(jobs.c.id.in_(job_ids), jobs.c.status == "waiting")
         )
         with self._db.read() as connection:
-            return {row.id: _at_gate(row) for row in connection.execute(query)}
+            now = clock(connection)
+            return {row.id: _at_gate(row, now) for row in connection.execute(query)}
 
-    def queues(self, tenant: str, pipeline: str | None = None) -> list[Queue]:
-        """What waits at gates; nothing where nothing does."""
+    def queues(self, tenant: str | None = None, pipeline: str | None = None) -> list[Queue]:
+        """What waits at gates, by default of all tenants; nothing where nothing does."""
         query = (
-            select(jobs.c.pipeline, jobs.c.waiting_for, func.count())
+            select(documents.c.tenant, jobs.c.pipeline, func.count())
             .join(documents, documents.c.id == jobs.c.document_id)
-            .where(documents.c.tenant == tenant)
-            .group_by(jobs.c.pipeline, jobs.c.waiting_for)
+            .group_by(documents.c.tenant, jobs.c.pipeline)
         )
+        if tenant is not None:
+            query = query.where(documents.c.tenant == tenant)
         if pipeline is not None:
             query = query.where(jobs.c.pipeline == pipeline)
-        found: dict[tuple[str, str], list[int]] = {}
+        found: dict[tuple[str, str, str], list[int]] = {}
         with self._db.read() as connection:
             fields = connection.execute(select(jobs.c.waiting_for).distinct().where(jobs.c.status == "waiting"))
             for field in fields.scalars().all():
                 for place, condition in enumerate((unready(field), ready(field))):
-                    for name, _, count in connection.execute(query.where(condition, jobs.c.waiting_for == field)):
-                        found.setdefault((name, field), [0, 0])[place] = count
-        return [Queue(name, field, *counts) for (name, field), counts in sorted(found.items())]
+                    for whose, name, count in connection.execute(query.where(condition, jobs.c.waiting_for == field)):
+                        found.setdefault((whose, name, field), [0, 0])[place] = count
+        return [Queue(*at, *counts) for at, counts in sorted(found.items())]
 
     def any_ready(self, field: str, tenant: str, pipeline: str) -> bool:
         """Found by an index, however many others wait."""
@@ -83,8 +96,9 @@ class GateReader:
     def any_waiting(self, tenant: str, pipeline: str) -> bool:
         return self._any(jobs.c.status == "waiting", jobs.c.pipeline == pipeline, documents.c.tenant == tenant)
 
-    def lost_since(self, since: int, tenant: str, pipeline: str) -> int:
-        """How many of a pipeline's documents have failed or were dead-lettered from then on, and still stand so."""
+    def lost_since(self, since: int, tenant: str, pipeline: str, gates: Collection[str] = ()) -> int:
+        """How many of a pipeline's documents have failed or were dead-lettered from then on, and still stand so; those
+        that did at one of these `gates` aside."""
         query = (
             select(func.count())
             .select_from(jobs)
@@ -93,6 +107,7 @@ class GateReader:
                 jobs.c.status.in_(("failed", "dead")),
                 jobs.c.pipeline == pipeline,
                 jobs.c.updated_at >= since,
+                func.coalesce(jobs.c.current_stage, "").not_in(gates),
                 documents.c.tenant == tenant,
             )
         )
@@ -105,13 +120,14 @@ class GateReader:
             return connection.execute(query).first() is not None
 
 
-def _at_gate(row: Any) -> AtGate:
+def _at_gate(row: Any, now: int) -> AtGate:
     ready = bool(getattr(row, row.waiting_for))
+    worked_on = row.state == "running" and at_work(row.owner, row.expires_at, row.ended_at, now)
     return AtGate(
         row.waiting_for,
         row.waiting_since,
         ready,
-        row.started_at if row.state == "running" else None,
+        row.started_at if worked_on else None,
         row.lost or 0,
         None if ready else row.waiting_until,
     )

@@ -3,24 +3,25 @@ long they have waited."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, false, func, null, or_, select, text, update
 
 from penstock.errors import GateTimeout
+from penstock.ledger.batches import Batch, new_batch
 from penstock.ledger.database import Database, clock
 from penstock.ledger.events import record
 from penstock.ledger.leases import kept
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import PASSING, batch_jobs, documents, jobs, stage_states
+from penstock.ledger.schema import PASSING, batch_jobs, batches, documents, jobs, stage_states
 
 OVERDUE = text("jobs.status = 'waiting' AND jobs.waiting_until IS NOT NULL")
 LOST = text("jobs.status IN ('failed', 'dead')")
 """In the words of the partial indexes, or no database would use them."""
 AT_ONCE = 500
-"""Documents whose time is up that fail in one transaction, so that nobody waits long for it."""
+"""Documents that are changed in one transaction where there may be a great many, so that nobody waits long for it."""
 _AT_GATE = and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
 
 
@@ -45,6 +46,11 @@ class LostAtGate:
     reason: str
     message: str
     next_step: str
+
+    @property
+    def key(self) -> str:
+        """Names this failure: a document fails once a round."""
+        return f"{self.job_id}:{self.round}"
 
 
 class Gates:
@@ -118,6 +124,63 @@ class Gates:
             ).one()
         return Sorted(counts[0], counts[1])
 
+    def retime(self, pipeline: str, timeouts: Mapping[str, float | None]) -> int:
+        """Let what waits already wait until its gate says today (gate → seconds, None: for ever); for how many that is
+        another time. Reads all that waits: for once, where a pipeline was just loaded."""
+        changed = 0
+        for gate, seconds in timeouts.items():
+            until = null() if seconds is None else jobs.c.waiting_since + int(seconds * 1000)
+            here = and_(
+                jobs.c.status == "waiting",
+                jobs.c.pipeline == pipeline,
+                jobs.c.current_stage == gate,
+                jobs.c.waiting_until.is_distinct_from(until),
+            )
+            while ids := self._some(here):
+                with self._db.write() as connection:
+                    lock_jobs(connection, jobs.c.id.in_(ids))
+                    mine = update(jobs).where(jobs.c.id.in_(ids), here)
+                    changed += connection.execute(mine.values(waiting_until=until)).rowcount
+        return changed
+
+    def stranded(self, tenant: str, pipeline: str, gates: Collection[str]) -> Batch | None:
+        """A batch, for a run by hand, of what waits at other gates than these, which are all that the pipeline has
+        today; None where nothing does. What a worker is at is left to it."""
+        elsewhere = (
+            select(jobs.c.id)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .outerjoin(stage_states, _AT_GATE)
+            .where(
+                jobs.c.status == "waiting",
+                jobs.c.pipeline == pipeline,
+                jobs.c.current_stage.not_in(gates),
+                documents.c.tenant == tenant,
+                func.coalesce(stage_states.c.status, "pending") != "running",
+            )
+            .order_by(jobs.c.id)
+        )
+        with self._db.read() as connection:  # asked often: look before locking
+            if connection.execute(elsewhere.limit(1)).first() is None:
+                return None
+        with self._db.write() as connection:
+            lock_jobs(connection, jobs.c.id.in_(elsewhere))
+            ids = list(connection.execute(elsewhere).scalars())
+            if not ids:
+                return None
+            now = clock(connection)
+            batch = new_batch(self._db, connection, now, tenant, pipeline, "resume", "held", None)
+            for first in range(0, len(ids), AT_ONCE):
+                some = ids[first : first + AT_ONCE]
+                here = update(jobs).where(jobs.c.id.in_(some))
+                connection.execute(here.values(**PASSING, status="pending", updated_at=now))
+                connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in some])
+            connection.execute(update(batches).where(batches.c.id == batch.id).values(gathered_at=now))
+        return batch
+
+    def _some(self, which: ColumnElement[bool]) -> list[int]:
+        with self._db.read() as connection:
+            return list(connection.execute(select(jobs.c.id).where(which).order_by(jobs.c.id).limit(AT_ONCE)).scalars())
+
     def expire(self) -> int:
         """Documents that have waited for longer than their gate allows have failed; how many, AT_ONCE at most.
 
@@ -143,9 +206,11 @@ class Gates:
                 record(connection, now, "failed", stage, [job], error.reason)
             return len(found)
 
-    def lost(self, gates: Collection[tuple[str, str]], since: int, limit: int) -> list[LostAtGate]:
-        """Documents that failed or died at one of these gates (pipeline, stage) from then on and stand so, in the order
-        in which that happened."""
+    def lost(
+        self, gates: Collection[tuple[str, str]], since: int, limit: int, tenant: str | None = None
+    ) -> list[LostAtGate]:
+        """Documents, by default of all tenants, that failed or died at one of these gates (pipeline, stage) from then
+        on and stand so, in the order in which that happened."""
         query: Select[Any] = (
             select(
                 jobs.c.id,
@@ -166,11 +231,13 @@ class Gates:
                 LOST,
                 jobs.c.updated_at >= since,
                 stage_states.c.status.in_(("failed", "dead")),
-                or_(*(and_(jobs.c.pipeline == name, jobs.c.current_stage == gate) for name, gate in gates)),
+                or_(false(), *(and_(jobs.c.pipeline == name, jobs.c.current_stage == gate) for name, gate in gates)),
             )
             .order_by(jobs.c.updated_at, jobs.c.id)
             .limit(limit)
         )
+        if tenant is not None:
+            query = query.where(documents.c.tenant == tenant)
         with self._db.read() as connection:
             return [LostAtGate(*row) for row in connection.execute(query)]
 

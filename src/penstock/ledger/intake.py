@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
 from penstock.errors import Fenced
 from penstock.ledger.database import Database, clock
@@ -58,7 +58,12 @@ class Intake:
         return taken
 
     def rebase(self, route: Route, batch: int) -> int:
-        """Give the documents of a batch today's fingerprint: a new generation for each that has another. How many."""
+        """Give the documents of a batch today's fingerprint: a new generation for each that has another. How many.
+
+        Also for those under way whose payload another stage than today's listing gave, by its name: nothing could
+        follow it.
+        """
+        listed = exists().where(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == route.stage)
         count = 0
         while True:
             query = (
@@ -67,7 +72,7 @@ class Intake:
                 .join(batch_jobs, batch_jobs.c.job_id == jobs.c.id)
                 .where(
                     batch_jobs.c.batch_id == batch,
-                    jobs.c.fingerprint != route.fingerprint,
+                    or_(jobs.c.fingerprint != route.fingerprint, and_(jobs.c.status == "pending", ~listed)),
                     jobs.c.generation == documents.c.generation,
                     jobs.c.status.not_in(("cancelled", "superseded")),
                 )

@@ -257,6 +257,13 @@ def known_dead(name: str) -> bool:
     return _lives(name) is False
 
 
+def at_work(name: str | None, expires_at: int | None, ended_at: int | None, now: int) -> bool:
+    """Whether a runner is there, as far as its row (None: there is none) and this machine tell."""
+    return (
+        name is not None and expires_at is not None and expires_at >= now and ended_at is None and not known_dead(name)
+    )
+
+
 def known_alive(name: str) -> bool:
     """True only when this machine sees the process."""
     return _lives(name) is True

@@ -22,6 +22,7 @@ from penstock.ledger.runs import Runs
 from penstock.ledger.schema import ledger_meta
 from penstock.ledger.stores import Stores
 from penstock.ledger.submissions import Submissions
+from penstock.ledger.told import Tellings
 from penstock.ledger.waiting import Waiting
 from penstock.ledger.watermarks import Watermarks
 from penstock.ledger.work import Work
@@ -46,6 +47,7 @@ class Ledger:
         self.runs = Runs(database)
         self.stores = Stores(database)
         self.submissions = Submissions(database)
+        self.tellings = Tellings(database, self.gates)
         self.waiting = Waiting(database)
         self.watermarks = Watermarks(database)
         self.work = Work(database)

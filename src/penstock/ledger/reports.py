@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +100,11 @@ class Reports:
         pipeline: str | None = None,
         stage: str | None = None,
         since: int | None = None,
+        besides: Collection[str] = (),
         limit: int = 200,
     ) -> list[FailedDocument]:
         """Documents that stand failed or dead, with the reason, oldest first. `since`: only those that have stood so
-        since then or later (epoch milliseconds)."""
+        since then or later (epoch milliseconds); `besides`: not those that do at one of these stages."""
         query: Select[Any] = (
             select(
                 documents.c.source_id,
@@ -123,7 +124,7 @@ class Reports:
                 stage_states,
                 and_(stage_states.c.job_id == jobs.c.id, stage_states.c.status.in_(("failed", "dead"))),
             )
-            .where(jobs.c.status.in_(("failed", "dead")))
+            .where(jobs.c.status.in_(("failed", "dead")), stage_states.c.stage.not_in(besides))
             .order_by(jobs.c.id)
             .limit(limit)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ from penstock.ledger.batches import Batch, left_behind, new_batch
 from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
 from penstock.ledger.schema import PASSING, batch_jobs, batches, documents, jobs
+from penstock.ledger.turns import done_with
 from penstock.ledger.waiting import ready
 
 _AT_ONCE = 512
@@ -80,7 +82,7 @@ class Resumes:
         """
         with self._db.write() as connection:
             batch, now = self._begin(connection, tenant, pipeline, "claimed")
-            count = self._take(connection, now, batch, field, limit)
+            count = self._take(connection, now, batch, _ready_of(batch, field), limit)
             full = now if count >= limit else None
             self._settle(connection, batch, count, attempt=1, claimed_at=now, gathered_at=full)
         return replace(batch, attempt=1) if count else None
@@ -96,21 +98,26 @@ class Resumes:
             ids = [job for job, _ in connection.execute(left.limit(limit))]
             if ids:
                 connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in ids])
-            count = len(ids) + self._take(connection, now, batch, field, limit - len(ids))
+            count = len(ids) + self._take(connection, now, batch, _ready_of(batch, field), limit - len(ids))
             self._settle(connection, batch, count, gathered_at=now)
             return batch, count
 
-    def join(self, batch: Batch, field: str, limit: int) -> int:
-        """What else is ready goes along with a batch that still gathers; how many."""
+    def join(self, batch: Batch, field: str, limit: int, fingerprint: str, stages: Sequence[str]) -> int:
+        """What else is ready goes along with a batch that still gathers; how many.
+
+        Only jobs of the run's `fingerprint` that have all of `stages`, to which it comes no more, behind them: what the
+        pipeline brought to the gate before it was changed is left to a run that begins with it.
+        """
+        mine = _ready_of(batch, field).where(jobs.c.fingerprint == fingerprint, done_with(stages))
         with self._db.read() as connection:  # asked often: look before locking
-            if connection.execute(_ready_of(batch, field).order_by(jobs.c.updated_at).limit(1)).first() is None:
+            if connection.execute(mine.order_by(jobs.c.updated_at).limit(1)).first() is None:
                 return 0
         with self._db.write() as connection:
             self._db.take_turns(connection, _turns(batch.pipeline))
             gathering = select(batches.c.id).where(batches.c.id == batch.id, batches.c.gathered_at.is_(None))
             if connection.execute(gathering).first() is None:
                 return 0
-            return self._take(connection, clock(connection), batch, field, limit)
+            return self._take(connection, clock(connection), batch, mine, limit)
 
     def gathering_for(self, batch: int) -> int | None:
         """For how many milliseconds a resume batch has gathered; None for one that doesn't (any more)."""
@@ -137,9 +144,9 @@ class Resumes:
         mine = batches.c.id == batch.id
         connection.execute(update(batches).where(mine).values(values) if count else batches.delete().where(mine))
 
-    def _take(self, connection: Connection, now: int, batch: Batch, field: str, limit: int) -> int:
-        """Put what is ready into a batch, the oldest first; how many."""
-        query = _ready_of(batch, field).order_by(jobs.c.updated_at, jobs.c.id).limit(limit)
+    def _take(self, connection: Connection, now: int, batch: Batch, which: Select[int], limit: int) -> int:
+        """Put these of what is ready into a batch, the oldest first; how many."""
+        query = which.order_by(jobs.c.updated_at, jobs.c.id).limit(limit)
         ids, count = sorted(connection.execute(query).scalars()), 0
         for first in range(0, len(ids), _AT_ONCE):
             some = ids[first : first + _AT_ONCE]

@@ -38,7 +38,7 @@ class Text(TypeDecorator[str]):
 ledger_meta = Table(
     "ledger_meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False)
 )
-"""`uuid`: the ledger's own name, for sinks that outlive it."""
+"""`uuid`: the ledger's own name, for sinks that outlive it. `told <tenant> <pipeline>`: see `ledger.told`."""
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import ColumnElement, func, select
+
 from penstock.errors import PenstockError
 from penstock.ledger.leases import claim_limit
+from penstock.ledger.schema import jobs, stage_states
 
 OPEN = ("pending", "waiting", "done")
 """Jobs that a stage may be done for; done ones when a sink's store was replaced."""
@@ -90,6 +93,20 @@ class Committed:
     done: int = 0
     failed: int = 0
     fenced: list[Claim] = field(default_factory=list)
+
+
+def done_with(stages: Sequence[str]) -> ColumnElement[bool]:
+    """Jobs that have all of these stages behind them."""
+    done = (
+        select(func.count())
+        .where(
+            stage_states.c.job_id == jobs.c.id,
+            stage_states.c.status == "done",
+            stage_states.c.stage.in_(stages),
+        )
+        .scalar_subquery()
+    )
+    return done == len(stages)
 
 
 def next_group(queue: Sequence[Claim], size: int) -> tuple[list[Claim], Sequence[Claim]]:

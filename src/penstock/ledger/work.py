@@ -23,7 +23,7 @@ from penstock.ledger.schema import (
     outbox,
     stage_states,
 )
-from penstock.ledger.turns import OPEN, Claim, Committed, Done, Failed, StageKey, Stored, next_group
+from penstock.ledger.turns import OPEN, Claim, Committed, Done, Failed, StageKey, Stored, done_with, next_group
 
 __all__ = ["Claim", "Committed", "Done", "Failed", "StageKey", "Stored", "Work", "next_group"]
 
@@ -187,17 +187,8 @@ class Work:
 
         Older generations, which were only written again into a new store, are of the past again.
         """
-        finished = (
-            select(func.count())
-            .where(
-                stage_states.c.job_id == jobs.c.id,
-                stage_states.c.status == "done",
-                stage_states.c.stage.in_(stages),
-            )
-            .scalar_subquery()
-        )
         mine = jobs.c.id.in_(select(batch_jobs.c.job_id).where(batch_jobs.c.batch_id == batch))
-        ready = and_(mine, jobs.c.status == "pending", finished == len(stages))
+        ready = and_(mine, jobs.c.status == "pending", done_with(stages))
         newer = select(documents.c.id).where(
             documents.c.id == jobs.c.document_id, documents.c.generation > jobs.c.generation
         )
@@ -298,20 +289,8 @@ class Work:
         alive = jobs.c.status.in_(("pending", "waiting"))
         connection.execute(update(jobs).where(jobs.c.id.in_(ids), alive).values(values))
         if stage.final is not None:
-            finished = (
-                select(func.count())
-                .where(
-                    stage_states.c.job_id == jobs.c.id,
-                    stage_states.c.status == "done",
-                    stage_states.c.stage.in_(stage.final),
-                )
-                .scalar_subquery()
-            )
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id.in_(ids), alive, finished == len(stage.final))
-                .values(**PASSING, status="done")
-            )
+            finished = update(jobs).where(jobs.c.id.in_(ids), alive, done_with(stage.final))
+            connection.execute(finished.values(**PASSING, status="done"))
         copy_out(connection, done)
 
     def _fail(self, connection: Connection, now: int, stage: StageKey, failed: Sequence[Failed]) -> None:

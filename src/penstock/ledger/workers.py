@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select, update
 
 from penstock.ledger.database import Database, clock
+from penstock.ledger.leases import at_work
 from penstock.ledger.schema import RUNNING, documents, jobs, runners, stage_states, workers
 
 
@@ -40,9 +41,12 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def register(self, runner: int, field: str, engine: str, slots: int) -> None:
-        """Also again, after a lost lease made it another runner: its counts begin anew."""
+    def register(self, runner: int, field: str, engine: str, slots: int, *, before: int | None = None) -> None:
+        """Also again. `before`: which runner it was until it lost its lease; it stays one worker, with what it did."""
         with self._db.write(durable=False) as connection:
+            if before is not None:
+                was = update(workers).where(workers.c.runner_id == before)
+                connection.execute(was.values(runner_id=runner))
             row = {"runner_id": runner, "field": field, "engine": engine, "slots": slots}
             connection.execute(self._db.insert(workers).values(**row).on_conflict_do_nothing())
 
@@ -92,7 +96,7 @@ class Workers:
                     row.busy_ms,
                     up=(row.ended_at or now) - row.started_at,
                     beat=max(0, now - (row.expires_at - row.lease_ms)),
-                    alive=row.ended_at is None and row.expires_at >= now,
+                    alive=at_work(row.owner, row.expires_at, row.ended_at, now),
                     on=tuple((name, max(0, now - since)) for name, since in connection.execute(_at(row.runner_id))),
                 )
                 for row in connection.execute(query).all()

@@ -17,7 +17,8 @@ from dagster import (
 from penstock.bootstrap import App, open_app
 from penstock.ledger.batches import Batch
 from penstock.ledger.resumes import Ready
-from penstock.orchestration.gate_losses import Told, losses
+from penstock.ledger.told import Told
+from penstock.orchestration.gate_losses import losses
 from penstock.orchestration.launching import Loaded, asked_again, runs_for
 from penstock.orchestration.metadata import documents_wait
 from penstock.pipelines.catalogue import LedgerField
@@ -52,6 +53,7 @@ def gate_sensor(
     The cursor holds how often each run was asked for that Dagster has not made yet, and which failures were told.
     """
     name, loaded = f"{field.name}_sensor", Loaded(topologies)
+    retimed: set[str] = set()
     resumed_here = {t.name for t in topologies.values() if t.gates[0].gate and t.gates[0].gate.field == field}
 
     def mine(batch: Batch) -> bool:
@@ -68,8 +70,11 @@ def gate_sensor(
     def resume(context: SensorEvaluationContext) -> SensorResult:
         app = open_app()
         try:
-            app.ledger.gates.expire()
             fresh = loaded.fresh()
+            for topology in (fresh[pipeline] for pipeline in set(fresh) - retimed):
+                app.ledger.gates.retime(topology.name, topology.timeouts)
+                retimed.add(topology.name)
+            app.ledger.gates.expire()
             cursor: dict[str, Any] = json.loads(context.cursor or "{}")
             asked: dict[str, int] = cursor.get("asked", {})
 

@@ -137,6 +137,11 @@ class Topology:
     def gates(self) -> tuple[Stage, ...]:
         return tuple(stage for stage in self.stages if stage.gate)
 
+    @property
+    def timeouts(self) -> dict[str, float | None]:
+        """Gate → for how many seconds a document may wait there, None for ever."""
+        return {stage.name: stage.gate.timeout_seconds for stage in self.stages if stage.gate}
+
     @cached_property
     def digest(self) -> str:
         """sha256 (hex) of what the file means: policies and options resolved, without comments, description, order."""

@@ -38,6 +38,8 @@ class GateKeeper:
         self._session, self._gather_seconds = session, gather_seconds
         self._gate, self._key = planned.stage.gate, plan.key(planned.name)
         self._field = self._gate.ledger_field
+        ahead = {planned.name, *(stage.name for stage in plan.topology.descendants(planned.name))}
+        self._behind = [name for name in plan.stages if name not in ahead]
 
     def run(self, report: StageReport, observer: Observer, stop: Callable[[], None]) -> None:
         """Let ready documents through and mark the others as waiting. The gate is open if any document is ready."""
@@ -76,7 +78,9 @@ class GateKeeper:
     def _join(self, batch: Batch) -> int | None:
         """How many came along; None when the batch is full."""
         room = self._plan.topology.batch_size - self._ledger.batches.size(batch.id)
-        return self._ledger.resumes.join(batch, self._field, room) if room > 0 else None
+        if room <= 0:
+            return None
+        return self._ledger.resumes.join(batch, self._field, room, self._plan.fingerprint, self._behind)
 
     def _find_again(self, stop: Callable[[], None]) -> int:
         """Let documents through whose payload and file are those that a worker was given before; how many."""

@@ -173,13 +173,14 @@ class Opener:
         )
 
     def _rebase(self, plan: Plan, scope: Scope) -> tuple[str, ...]:
-        """Documents of the batch that were taken under another fingerprint get a new generation."""
+        """Documents of the batch that were taken for another pipeline than today's get a new generation."""
         listing = _listing(plan)
         if listing is None:
             return ()
         route = self._ingest.route(plan, listing, scope.tenant, "", correlation_id=uuid4().hex)
         risen = self._ledger.intake.rebase(route, scope.batch)
-        return (f"{risen} documents are redone where the pipeline changed",) if risen else ()
+        redone = "1 document is redone" if risen == 1 else f"{risen} documents are redone"
+        return (f"{redone} where the pipeline changed",) if risen else ()
 
     def _join_lost(self, plan: Plan, batch: Batch) -> tuple[str, ...]:
         """Documents whose index, say, was deleted or replaced are this run's business, whatever else it is about.

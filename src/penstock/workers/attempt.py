@@ -29,10 +29,12 @@ _DOWNLOAD_AGAIN = "penstock retry --reason artifact-lost: it is downloaded again
 @dataclass(frozen=True, slots=True)
 class Parse:
     """How one document went. `error` None: it is through. `given_back`: the next to ask for it gets it. `taken_over`:
-    it was cancelled or replaced meanwhile, or the lease was lost. `away`: the engine could not work."""
+    it was cancelled or replaced meanwhile, or the lease was lost. `away`: the engine could not work. `missing`: the
+    pages of which no text was had."""
 
     source_id: str
     pages: int = 0
+    missing: tuple[int, ...] = ()
     seconds: float = 0.0
     error: PenstockError | None = None
     given_back: bool = False
@@ -61,6 +63,10 @@ class Watcher(Protocol):
 
     def ended(self, parse: Parse) -> None: ...
 
+    def expired(self, count: int) -> None:
+        """So many had waited for longer than their gate allows."""
+        ...
+
 
 class Attempts:
     """`killing`: what is under way ends now."""
@@ -80,9 +86,9 @@ class Attempts:
             self._watcher.page(name, done, total)
 
         try:
-            done, pages = self._parsing.output(waiter, child, place, page, self._go_on(waiter, key))
+            done, document = self._parsing.output(waiter, child, place, page, self._go_on(waiter, key))
             fenced = self._patiently(lambda: self._ledger.work.commit(key, [done])).fenced
-            how = Parse(name, pages, taken_over=bool(fenced))
+            how = Parse(name, document.page_count or 0, document.missing_pages, taken_over=bool(fenced))
         except _Unwanted:
             how = Parse(name, taken_over=True)
         except ChildDied as died:

@@ -56,8 +56,8 @@ class Parsing:
 
     def output(
         self, waiter: Waiter, child: Child, place: Path, progress: Callable[[int, int], None], stop: Callable[[], None]
-    ) -> tuple[Done, int]:
-        """The gate's output, and how many pages there are. `place` is where the file may lie meanwhile.
+    ) -> tuple[Done, Document]:
+        """The gate's output, at rest and as it is. `place` is where the file may lie meanwhile.
 
         Raises BadInput and InvalidOutput for what is the document's fault, ArtifactLost when its file is gone,
         StoreBusy, and what `Child.parse` raises.
@@ -79,7 +79,7 @@ class Parsing:
         )
         key = gate_key(claim, self._field, waiter.content, stored.hash)
         done = self._patiently(lambda: at_rest(claim, key, Document, document, self._artifacts))
-        return done, len(kept.parsed.pages)
+        return done, document
 
     def _file(self, waiter: Waiter) -> tuple[Stored, PDFFile]:
         stored = self._ledger.waiting.input(waiter, PDFFile.__name__)

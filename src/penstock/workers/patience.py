@@ -12,14 +12,14 @@ from penstock.errors import StoreBusy
 LOOK_SECONDS = 0.5
 """So often a store that is away is asked again."""
 PATIENCE_SECONDS = 60.0
-"""One that is away for longer ends the worker."""
+"""One that is away for longer ends whoever asks."""
 
 T = TypeVar("T")
 
 
 class Patience:
-    """All that a worker asks of its stores. `hurry`: one more try must do; set here, too, once one was away for too
-    long, for then there is nothing left to wait for."""
+    """All that a worker, or who follows it, asks of the stores. `hurry`: one more try must do; set here, too, once one
+    was away for too long, for then there is nothing left to wait for."""
 
     def __init__(self, hurry: threading.Event) -> None:
         self._hurry = hurry

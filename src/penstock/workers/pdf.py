@@ -41,13 +41,21 @@ _FOLDER = "penstock-pdf-"
 
 @dataclass(slots=True)
 class Tally:
-    """What a worker did. `taken_over`: somebody else was faster, after this one had lost its lease."""
+    """What a worker did. `taken_over`: somebody else was faster, after this one had lost its lease. `expired`: these
+    had waited for longer than their gate allows, and failed. `missing`: of so many of the pages no text was had."""
 
     documents: int = 0
     failures: int = 0
     given_back: int = 0
     taken_over: int = 0
+    expired: int = 0
     pages: int = 0
+    missing: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Documents that failed."""
+        return self.failures + self.expired
 
     def add(self, parse: Parse) -> None:
         self.documents += parse.through
@@ -55,6 +63,7 @@ class Tally:
         self.given_back += parse.given_back
         self.taken_over += parse.taken_over
         self.pages += parse.pages
+        self.missing += len(parse.missing)
 
 
 class PdfWorker:
@@ -148,7 +157,10 @@ class PdfWorker:
     def _look_after(self) -> None:
         self._runner()
         self._session.reap()
-        self._ledger.gates.expire()
+        if expired := self._ledger.gates.expire():
+            with self._lock:
+                self.tally.expired += expired
+            self._watcher.expired(expired)
 
     def _runner(self) -> int:
         """This process's runner row, and beside it the worker's."""
@@ -156,7 +168,7 @@ class PdfWorker:
             runner = self._session.runner
             if runner != self._registered:
                 engine = f"{self._host.name} {self._host.version}"
-                self._ledger.workers.register(runner, FIELD, engine, self._host.slots)
+                self._ledger.workers.register(runner, FIELD, engine, self._host.slots, before=self._registered or None)
                 self._registered = runner
             return runner
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from command import Penstock, Said
+from command import PAPERS, Penstock, Said
 from penstock.cli import main
 
 
@@ -48,3 +50,41 @@ def good(notes: Path) -> Path:
     """The two that pass."""
     (notes / "c.json").unlink()
     return notes
+
+
+@pytest.fixture
+def papers(root: Path, tmp_path: Path) -> Path:
+    """Two PDFs."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name in PAPERS:
+        shutil.copy(root / "examples-pdf" / name, folder)
+    return folder
+
+
+@pytest.fixture
+def waiting(penstock: Penstock, papers: Path) -> Penstock:
+    assert penstock("run", "pdf-two-phase", "papers").status == 0
+    return penstock
+
+
+@pytest.fixture
+def work(penstock: Penstock) -> Penstock:
+    """`penstock worker pdf --once` with the CPU engine."""
+    return lambda *more: penstock("worker", "pdf", "--engine", "cpu", "--slots", "1", "--once", *more)
+
+
+@pytest.fixture
+def edit(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Replaces a piece of pdf-two-phase's YAML, in a configuration of one's own."""
+    config = tmp_path / "config"
+
+    def edit(old: str, new: str) -> None:
+        if not config.exists():
+            shutil.copytree(root / "config/orchestration", config)
+            monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
+        path = config / "pipelines/pdf-two-phase.yaml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    return edit

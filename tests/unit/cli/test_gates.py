@@ -11,39 +11,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from command import Penstock
+from command import PAPERS, Penstock
 from flip import GateWorker
 from penstock.bootstrap import open_app
 from penstock.cli.screen import moment
 from penstock.cli.watching import Told
 from penstock.ledger.schema import RUNNING, stage_states
 
-GOOD = ("warfarin-apixaban-switch.pdf", "ketoacidosis-fourteen-cases.pdf")
 SCAN = "referral-letter-scan.pdf"
 NEXT = "next: penstock worker pdf; then penstock run pdf-two-phase --resume (--follow: stays until nothing waits)\n"
 NOBODY = "2 documents of pdf-two-phase wait for pdf_ir_ready: no worker is there, start one with: penstock worker pdf\n"
-
-
-@pytest.fixture
-def papers(root: Path, tmp_path: Path) -> Path:
-    """Two PDFs."""
-    folder = tmp_path / "papers"
-    folder.mkdir()
-    for name in GOOD:
-        shutil.copy(root / "examples-pdf" / name, folder)
-    return folder
-
-
-@pytest.fixture
-def waiting(penstock: Penstock, papers: Path) -> Penstock:
-    assert penstock("run", "pdf-two-phase", "papers").status == 0
-    return penstock
-
-
-@pytest.fixture
-def work(penstock: Penstock) -> Penstock:
-    """`penstock worker pdf --once` with the CPU engine."""
-    return lambda *more: penstock("worker", "pdf", "--engine", "cpu", "--slots", "1", "--once", *more)
 
 
 def add(root: Path, papers: Path, name: str) -> None:
@@ -129,10 +106,13 @@ def test_documents_that_fail_in_the_worker_are_dead_and_wait_no_more(
     penstock("run", "pdf-two-phase", "papers")
     parsed = work()
     assert parsed.status == 3
-    assert parsed.out.startswith("engine cpu 1, 1 slot\n")
+    assert parsed.out.startswith("engine cpu 2, 1 slot\n")
     assert f"papers/{SCAN}  failed, no-text-layer: no text layer" in parsed.out
     assert parsed.out.endswith("2 documents parsed, 1 failed; 3 pages\n")
-    assert penstock("run", "pdf-two-phase", "--follow").status == 0, "it failed before that"
+    assert penstock("run", "pdf-two-phase", "--follow").out.endswith(
+        "1 dead: no-text-layer\nno document of pdf-two-phase waits\n"
+    )
+    assert penstock("run", "pdf-two-phase", "--follow").status == 0, "it is told once"
     (dead,) = penstock("jobs", "--status", "dead", "--json").json["jobs"]
     assert (dead["current_stage"], dead["reason"]) == ("pdf_gate", "no-text-layer")
     shown = penstock("jobs", "--status", "dead").out
@@ -175,14 +155,11 @@ def test_a_worker_that_lost_its_lease_says_that_another_took_over(
 
 
 @pytest.fixture
-def timed(penstock: Penstock, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Penstock]:
+def timed(penstock: Penstock, edit: Callable[[str, str], None]) -> Callable[[str], Penstock]:
     """With a timeout at the gate."""
 
     def timed(timeout: str) -> Penstock:
-        config = shutil.copytree(root / "config/orchestration", tmp_path / "config")
-        path = config / "pipelines/pdf-two-phase.yaml"
-        path.write_text(path.read_text().replace("type: Gate\n", f"type: Gate\n    timeout: {timeout}\n"))
-        monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
+        edit("type: Gate\n", f"type: Gate\n    timeout: {timeout}\n")
         return penstock
 
     return timed
@@ -202,13 +179,13 @@ def test_until_when_a_document_may_wait_is_shown(timed: Callable[[str], Penstock
     shown = penstock("jobs", "--waiting").out
     assert max(map(len, shown.splitlines())) <= 80
     assert {moment(gate["until"])[:16] in shown for gate in gates} == {True}
-    told = penstock("explain", f"papers/{GOOD[0]}").out
+    told = penstock("explain", f"papers/{PAPERS[0]}").out
     assert any(f", until {moment(gate['until'])} at most" in " ".join(told.split()) for gate in gates)
 
 
 def test_a_gate_without_a_timeout_has_no_such_column(waiting: Penstock) -> None:
     assert "until" not in waiting("jobs", "--waiting").out
-    assert ", until " not in waiting("explain", f"papers/{GOOD[0]}").out
+    assert ", until " not in waiting("explain", f"papers/{PAPERS[0]}").out
 
 
 def test_a_wait_that_the_gate_ends_counts_as_a_failure(impatient: Penstock, papers: Path) -> None:
@@ -304,7 +281,7 @@ def test_who_works_is_shown_with_how_fast(waiting: Penstock, work: Penstock) -> 
     assert "pdf-two-phase: 2 wait for pdf_ir_ready, 0 are ready for a run" in none
     work()
     (row,) = waiting("worker", "status", "--all", "--json").json["workers"]
-    assert (row["engine"], row["documents"], row["failures"], row["pages"]) == ("cpu 1", 2, 0, 3)
+    assert (row["engine"], row["documents"], row["failures"], row["pages"]) == ("cpu 2", 2, 0, 3)
     assert row["pages_per_second"] > 0
     assert "gone" in waiting("worker", "status", "--all").out
 

@@ -111,6 +111,7 @@ def test_retry_takes_a_dead_file_as_it_is_now(penstock: Penstock, notes: Path) -
         failure["reason"] for stage in said[0]["report"]["stages"] for failure in stage["failures"]
     }
     (notes / "c.json").write_text("")
+    assert said[0]["report"]["stages"][0]["before"] == 1, "what it was before is replaced"
     assert penstock("retry", "--json").json[0]["report"]["stages"][1]["failures"][0]["reason"] == "empty"
 
 

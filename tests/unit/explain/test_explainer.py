@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gate_scene import claim, give
+from flip import GateWorker
+from gate_scene import claim
 from penstock.bootstrap import App
 from penstock.errors import NotFound
 from penstock.explain import Explainer
@@ -153,8 +154,9 @@ def test_a_document_at_a_gate_says_what_it_waits_for_and_why_it_still_does(desk:
     assert gate.worked_on is not None
     ledger.work.release(key, [waiter.claim], lost=True)
     assert told()[0] == ": the worker that is there has not come to it yet (it has brought 1 down)"
-    give(ledger, runner)
-    assert told() == (" no more: a run takes it on next", "penstock run pdf-two-phase --resume")
+    GateWorker(desk.app).flip()
+    through = "it is through the gate pdf_gate: a run takes it on next"
+    assert told() == (through, "penstock run pdf-two-phase --resume")
 
 
 def test_a_cancelled_document_says_how_to_set_it_going_again(desk: Desk) -> None:

@@ -16,7 +16,8 @@ from penstock.bootstrap import App
 from penstock.errors import BadInput
 from penstock.ledger.resumes import Ready
 from penstock.ledger.schema import batches, jobs
-from penstock.orchestration import gate_losses, launching
+from penstock.ledger.told import LATE_MS
+from penstock.orchestration import launching
 from penstock.orchestration.gate_sensor import is_due
 from penstock.orchestration.housekeeping import ATTEMPTS
 from penstock.runner import RunRequest
@@ -358,6 +359,9 @@ def test_what_failed_in_the_worker_is_told_once_with_its_reason(
         ticks()
     [observation] = told.observations()
     assert observation.description == "2 documents did not get through: 1 encrypted, 1 no-text"
+    assert {label: entry.value for label, entry in observation.metadata.items() if label != "failures"} == {
+        "in the ledger (job:round)": ["1:1", "2:1"]
+    }, "what a person sees of what the next tick is to know"
     first, second = (record.data for record in observation.metadata["failures"].value.records)
     assert (first["status"], first["reason"], first["message"]) == ("dead", "encrypted", "it is encrypted")
     assert (second["status"], second["reason"]) == ("failed", "no-text")
@@ -383,11 +387,15 @@ def test_what_fails_in_another_round_is_told_again(
 def test_a_document_whose_time_is_up_is_told_of(
     project: Project, ticks: Ticks, told: Told, app: App, wait: Callable[..., GateWorker]
 ) -> None:
-    project.pipeline(GATED % ", timeout: 1s", "gated")
-    ticks.reload()
     wait(1)
     with app.ledger.database.write() as connection:
-        connection.execute(jobs.update().values(waiting_until=1))
+        connection.execute(jobs.update().values(waiting_since=jobs.c.waiting_since - 2000))
+    ticks()
+    assert told.observations() == [], "the gate has no timeout"
+    project.pipeline(GATED % ", timeout: 1s", "gated")
+    ticks()
+    assert told.observations() == [], "the code location does not know of it"
+    ticks.reload()
     ticks()
     [observation] = told.observations()
     assert "1 gate-timeout" in (observation.description or "")
@@ -397,7 +405,7 @@ def test_a_document_whose_time_is_up_is_told_of(
 def test_more_failures_than_one_tick_tells_follow_in_the_next(
     ticks: Ticks, told: Told, wait: Callable[..., GateWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_losses, "AT_ONCE", 2)
+    monkeypatch.setattr("penstock.ledger.told.AT_ONCE", 2)
     worker = wait(5)
     for _ in range(5):
         worker.fail(BadInput("no"))
@@ -430,7 +438,7 @@ def test_a_failure_that_is_stamped_late_is_told_too(
     ticks()
     late = worker.fail(BadInput("no"))
     with app.ledger.database.write() as connection:
-        then = jobs.c.updated_at - gate_losses.LATE_MS // 2
+        then = jobs.c.updated_at - LATE_MS // 2
         connection.execute(jobs.update().where(jobs.c.id == late).values(updated_at=then))
     ticks()
     assert told.documents() == ["0.pdf", "1.pdf"]
@@ -444,7 +452,7 @@ def test_the_cursor_forgets_what_can_no_longer_be_late(ticks: Ticks, app: App, w
     job = wait(1).fail(BadInput("no"))
     assert rounds() == [f"{job}:1"]
     with app.ledger.database.write() as connection:
-        connection.execute(jobs.update().values(updated_at=jobs.c.updated_at - 2 * gate_losses.LATE_MS))
+        connection.execute(jobs.update().values(updated_at=jobs.c.updated_at - 2 * LATE_MS))
     assert rounds() == []
 
 

@@ -71,7 +71,7 @@ def test_a_launched_run_takes_along_what_became_ready_while_it_came_up(
     batch = launch(mill)
     worker.flip(2)
     assert run(mill, batch).statuses == {"done": 3}
-    assert queues(mill) == [Queue("pdfs", FIELD, waiting=1, ready=0)]
+    assert queues(mill) == [Queue("default", "pdfs", FIELD, waiting=1, ready=0)]
 
 
 def test_a_launched_run_that_finds_a_stream_stays_for_it(
@@ -116,7 +116,7 @@ def test_it_takes_no_more_than_a_batch(
     batch = launch(mill)
     worker.flip(3)
     assert run(mill, batch).statuses == {"done": 2}
-    assert queues(mill) == [Queue("pdfs", FIELD, waiting=0, ready=2)]
+    assert queues(mill) == [Queue("default", "pdfs", FIELD, waiting=0, ready=2)]
 
 
 def test_a_run_by_hand_takes_what_it_was_given(mill: Mill, bring: Callable[[int], GateWorker]) -> None:
@@ -165,3 +165,51 @@ def test_what_a_worker_gave_for_the_same_bytes_is_found_again(mill: Mill, bring:
     report = mill.run()
     assert report.statuses == {"done": 2}
     assert [(s.reused, s.waiting) for s in report.stages if s.stage == "pause"] == [(2, 0)]
+
+
+EDITS = {
+    "the listing is renamed": [("name: ingest,", "name: take,"), ("[ingest]", "[take]")],
+    "the stage before the gate is renamed": [("name: download,", "name: fetch,")],
+    "the stage before it and the gate are renamed": [
+        ("name: download,", "name: fetch,"),
+        ("name: gate,", "name: pause,"),
+        ("[gate]", "[pause]"),
+    ],
+    "a stage behind it does something else": [("ChunkStage,", "ChunkStage, with: {size: 40},")],
+    "a stage is new before it": [
+        ("  - {name: gate,", "  - {name: again, type: DownloadStage, depends_on: [ingest]}\n  - {name: gate,")
+    ],
+}
+
+
+def edit(mill: Mill, changes: list[tuple[str, str]]) -> None:
+    """Write the pipeline another way, and come up with it."""
+    text = PIPELINE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (mill.folder / "config/pipelines/pdfs.yaml").write_text(text)
+    mill.app.close()
+    mill.app = open_app(home=mill.folder / "home", config=mill.folder / "config")
+
+
+@pytest.mark.parametrize("changes", EDITS.values(), ids=EDITS)
+def test_what_another_pipeline_brought_to_the_gate_is_left_to_a_run_that_begins_with_it(
+    mill: Mill, bring: Callable[[int], GateWorker], changes: list[tuple[str, str]]
+) -> None:
+    bring(3).flip()
+    before = launch(mill)
+    edit(mill, changes)
+    GateWorker(mill.app).flip(2)
+    assert run(mill, before).statuses == {"done": 1}
+    assert queues(mill) == [Queue("default", "pdfs", FIELD, waiting=0, ready=2)]
+    assert run(mill, launch(mill)).statuses == {"done": 2}
+    assert sum(stage.done for stage in mill.run().stages) == 0, "all is as today's pipeline makes it"
+
+
+def test_documents_at_a_gate_that_is_renamed_still_come_along(mill: Mill, bring: Callable[[int], GateWorker]) -> None:
+    bring(2).flip()
+    batch = launch(mill)
+    edit(mill, [("name: gate,", "name: pause,"), ("[gate]", "[pause]")])
+    GateWorker(mill.app).flip()
+    assert run(mill, batch).statuses == {"done": 2}

@@ -94,6 +94,43 @@ def test_pages_that_are_not_accounted_for_are_no_success(mill: Mill) -> None:
     assert not mill.jobs()["strange.pdf"].pdf_ir_ready
 
 
+def test_what_has_waited_too_long_is_told_and_counted_apart(mill: Mill) -> None:
+    mill.put("late.pdf", "text")
+    mill.put("good.pdf", "text")
+    mill.run()
+    with mill.app.ledger.database.write() as connection:
+        late = schema.jobs.c.id == mill.jobs()["late.pdf"].id
+        connection.execute(update(schema.jobs).where(late).values(waiting_until=1))
+    tally = mill.work()
+    assert (tally.documents, tally.failures, tally.expired, mill.watched.expiries) == (1, 0, 1, [1])
+    assert (mill.jobs()["late.pdf"].status, mill.state("late.pdf").reason) == ("failed", "gate-timeout")
+
+
+def test_a_page_without_text_is_told(mill: Mill) -> None:
+    mill.put("a.pdf", "text", "missing", "text")
+    mill.run()
+    mill.work()
+    assert [(parse.pages, parse.missing) for parse in mill.watched.parses] == [(3, (2,))]
+
+
+def test_a_worker_that_lost_its_lease_is_the_same_worker(mill: Mill) -> None:
+    for n in range(2):
+        mill.put(f"{n}.pdf", "text")
+    mill.run()
+
+    def overtaken() -> None:
+        mill.watched.on_page = None
+        [row] = mill.app.ledger.workers.status()
+        mill.app.ledger.leases.end(row.runner_id)
+        while not mill.app.ledger.workers.status():
+            time.sleep(0.05)
+
+    mill.watched.on_page = overtaken
+    tally = mill.work(lease_seconds=1)
+    [row] = mill.app.ledger.workers.status(ended=True)
+    assert (tally.documents, row.documents, tally.taken_over) == (2, 2, 1)
+
+
 def test_a_document_that_kills_three_processes_is_dead_and_holds_nobody_up(mill: Mill) -> None:
     mill.put("0.pdf", "die")
     for n in range(1, 4):
