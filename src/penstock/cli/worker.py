@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.request import check_ledger, tenant_name
-from penstock.errors import Stopped, StoreBusy
+from penstock.errors import Stopped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,22 +111,12 @@ def _work(console: Console, app: App, host: Host, batch: int, *, once: bool) -> 
             tally = worker.run(asked_to_stop)
         except Stopped:
             received = stop.received or signal.SIGINT
-            left = f"; given back: {counted(told.under_way, 'document')}" if told.under_way else ""
-            again = "start it again: documents wait" if _wait(app) else ""
-            complain(Stopped(f"stopped by {received.name}{left}", next_step=again))
+            left = f"; {counted(told.under_way, 'document')} under way: for whoever asks next" if told.under_way else ""
+            complain(Stopped(f"stopped by {received.name}{left}", next_step=""))
             _sum_up(console, worker.tally)
             return 128 + received
     _sum_up(console, tally)
     return PARTIAL if tally.lost else 0
-
-
-def _wait(app: App) -> bool:
-    """Whether any document waits for a worker, as far as the ledger answers."""
-    from penstock.workers.pdf import FIELD
-
-    with suppress(StoreBusy):
-        return app.ledger.waiting.some(FIELD, 1) > 0
-    return True
 
 
 def _sum_up(console: Console, tally: Tally) -> None:

@@ -42,16 +42,10 @@ def test_a_worker_that_is_stopped_says_that_it_finishes_what_is_under_way(waitin
         128 + signal.SIGTERM,
         [
             "1 document is under way: it has 20 s to finish (once more: it is given back at once)",
-            "stopped by SIGTERM (start it again: documents wait)",
+            "stopped by SIGTERM",
         ],
     )
     assert "\n1 document parsed, 0 failed; " in said.out
-
-
-def test_with_nothing_left_to_do_it_need_not_be_started_again(waiting: Penstock, stopped: Penstock) -> None:
-    said = stopped("--batch", "2")
-    assert said.err.endswith("stopped by SIGTERM (start it again: documents wait)\n"), "one was given back unread"
-    assert stopped().err.endswith("\nstopped by SIGTERM\n")
 
 
 def test_pages_without_text_are_named_by_the_worker_and_by_explain(
