@@ -23,7 +23,8 @@ def test_every_real_pdf_is_a_document_or_fails_for_what_it_is(house: House, data
     (papers / "half.pdf").write_bytes((data / "pdf/sci_acl_N18-3011.pdf").read_bytes()[:40_000])
     assert house.penstock("run", "counted", str(papers), **QUIET).status == 3
     assert house.penstock("worker", "pdf", "--engine", "cpu", "--once", **QUIET).status == 3
-    assert house.penstock("run", "counted", "--resume", **QUIET).status == 0
+    assert house.penstock("run", "counted", "--resume", **QUIET).status == 3, "it tells what the worker gave up on"
+    assert house.penstock("run", "counted", "--resume", **QUIET).status == 0, "once"
     assert oracle.problems(house.home) == []
     told = house.penstock("jobs", "--json", "--limit", "100", **QUIET).report["jobs"]
     ended = {Path(job["source_id"]).name: (job["status"], job["reason"]) for job in told}
