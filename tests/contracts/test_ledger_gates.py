@@ -151,21 +151,8 @@ def test_a_gates_timeout_is_what_it_is_today(scene: Scene, monkeypatch: pytest.M
     assert [job.waiting_until for job in scene.rows(jobs)] == [then + 90_000 for then in since]
     assert scene.ledger.gates.retime("p", {GATE: 90.0}) == 0
     assert scene.ledger.gates.retime("q", {GATE: 1.0}) == 0
-    assert scene.ledger.gates.retime("p", {GATE: None}) == 5
+    assert scene.ledger.gates.retime("p", {"another": 1.0}) == 5, "its gate is no more"
     assert {job.waiting_until for job in scene.rows(jobs)} == {None}
-
-
-def test_what_waits_at_a_gate_that_is_no_more_is_taken_on_by_hand(scene: Scene) -> None:
-    at_gate(scene, 3)
-    for tenant, pipeline, there in (("default", "p", [GATE]), ("other", "p", []), ("default", "q", [])):
-        assert scene.ledger.gates.stranded(tenant, pipeline, there) is None
-    give(scene.ledger, scene.runner)
-    [(waiter, _)] = claim(scene.ledger, scene.runner)
-    batch = scene.ledger.gates.stranded("default", "p", ["another"])
-    assert batch is not None
-    assert scene.statuses(batch.id) == {"pending": 2}, "a worker is at the third"
-    assert scene.statuses() == {"pending": 2, "waiting": 1}
-    assert scene.rows(jobs, jobs.c.status == "waiting")[0].id == waiter.claim.job_id
 
 
 def test_a_great_many_time_out_a_few_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from gate_scene import AFTER, FIELD, GATE, age, at_gate, give
+from gate_scene import AFTER, FIELD, GATE, age, at_gate, claim, give
 from ledger_scene import Scene, at_once, record
 from penstock.ledger.batches import Batch
 from penstock.ledger.ledger import Ledger
@@ -237,3 +237,25 @@ def test_what_was_superseded_meanwhile_is_not_taken(scene: Scene) -> None:
     scene.take(record("d00000", "other bytes"), batch=batch)
     taken = launched(scene)
     assert members(scene, taken.id) == [2]
+
+
+def test_what_waits_at_a_gate_that_is_no_more_is_taken_on_by_hand(scene: Scene) -> None:
+    at_gate(scene, 3)
+    for pipeline, tenant, there in (("p", "default", [GATE]), ("p", "other", []), ("q", "default", [])):
+        assert scene.ledger.resumes.stranded(pipeline, tenant, there) is None
+    give(scene.ledger, scene.runner)
+    [(waiter, _)] = claim(scene.ledger, scene.runner)
+    batch = scene.ledger.resumes.stranded("p", "default", ["another"])
+    assert batch is not None
+    assert scene.statuses(batch.id) == {"pending": 2}, "a worker is at the third"
+    assert scene.statuses() == {"pending": 2, "waiting": 1}
+    assert scene.rows(jobs, jobs.c.status == "waiting")[0].id == waiter.claim.job_id
+
+
+def test_what_a_run_by_hand_took_and_never_began_with_is_taken_on_by_the_next(scene: Scene) -> None:
+    at_gate(scene, 2)
+    broken = scene.ledger.resumes.stranded("p", "default", ["another"])
+    assert broken is not None
+    batch = scene.ledger.resumes.stranded("p", "default", ["another"])
+    assert batch is not None
+    assert (batch.id != broken.id, scene.statuses(batch.id)) == (True, {"pending": 2})

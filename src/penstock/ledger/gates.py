@@ -10,12 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, false, func, null, or_, select, text, update
 
 from penstock.errors import GateTimeout
-from penstock.ledger.batches import Batch, new_batch
 from penstock.ledger.database import Database, clock
 from penstock.ledger.events import record
 from penstock.ledger.leases import kept
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import PASSING, batch_jobs, batches, documents, jobs, stage_states
+from penstock.ledger.schema import PASSING, batch_jobs, documents, jobs, stage_states
 
 OVERDUE = text("jobs.status = 'waiting' AND jobs.waiting_until IS NOT NULL")
 LOST = text("jobs.status IN ('failed', 'dead')")
@@ -126,56 +125,20 @@ class Gates:
 
     def retime(self, pipeline: str, timeouts: Mapping[str, float | None]) -> int:
         """Let what waits already wait until its gate says today (gate → seconds, None: for ever); for how many that is
-        another time. Reads all that waits: for once, where a pipeline was just loaded."""
+        another time. At a gate that is no more it waits for ever. Reads all that waits: for once, where a pipeline was
+        just loaded."""
         changed = 0
-        for gate, seconds in timeouts.items():
+        gone: tuple[ColumnElement[bool], float | None] = (jobs.c.current_stage.not_in(list(timeouts)), None)
+        for there, seconds in (*((jobs.c.current_stage == gate, s) for gate, s in timeouts.items()), gone):
             until = null() if seconds is None else jobs.c.waiting_since + int(seconds * 1000)
-            here = and_(
-                jobs.c.status == "waiting",
-                jobs.c.pipeline == pipeline,
-                jobs.c.current_stage == gate,
-                jobs.c.waiting_until.is_distinct_from(until),
-            )
+            changes = jobs.c.waiting_until.is_distinct_from(until)
+            here = and_(jobs.c.status == "waiting", jobs.c.pipeline == pipeline, there, changes)
             while ids := self._some(here):
                 with self._db.write() as connection:
                     lock_jobs(connection, jobs.c.id.in_(ids))
                     mine = update(jobs).where(jobs.c.id.in_(ids), here)
                     changed += connection.execute(mine.values(waiting_until=until)).rowcount
         return changed
-
-    def stranded(self, tenant: str, pipeline: str, gates: Collection[str]) -> Batch | None:
-        """A batch, for a run by hand, of what waits at other gates than these, which are all that the pipeline has
-        today; None where nothing does. What a worker is at is left to it."""
-        elsewhere = (
-            select(jobs.c.id)
-            .join(documents, documents.c.id == jobs.c.document_id)
-            .outerjoin(stage_states, _AT_GATE)
-            .where(
-                jobs.c.status == "waiting",
-                jobs.c.pipeline == pipeline,
-                jobs.c.current_stage.not_in(gates),
-                documents.c.tenant == tenant,
-                func.coalesce(stage_states.c.status, "pending") != "running",
-            )
-            .order_by(jobs.c.id)
-        )
-        with self._db.read() as connection:  # asked often: look before locking
-            if connection.execute(elsewhere.limit(1)).first() is None:
-                return None
-        with self._db.write() as connection:
-            lock_jobs(connection, jobs.c.id.in_(elsewhere))
-            ids = list(connection.execute(elsewhere).scalars())
-            if not ids:
-                return None
-            now = clock(connection)
-            batch = new_batch(self._db, connection, now, tenant, pipeline, "resume", "held", None)
-            for first in range(0, len(ids), AT_ONCE):
-                some = ids[first : first + AT_ONCE]
-                here = update(jobs).where(jobs.c.id.in_(some))
-                connection.execute(here.values(**PASSING, status="pending", updated_at=now))
-                connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in some])
-            connection.execute(update(batches).where(batches.c.id == batch.id).values(gathered_at=now))
-        return batch
 
     def _some(self, which: ColumnElement[bool]) -> list[int]:
         with self._db.read() as connection:

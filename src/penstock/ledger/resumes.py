@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, and_, func, select, update
 from penstock.ledger.batches import Batch, left_behind, new_batch
 from penstock.ledger.database import Database, clock
 from penstock.ledger.locks import lock_jobs
-from penstock.ledger.schema import PASSING, batch_jobs, batches, documents, jobs
+from penstock.ledger.schema import PASSING, batch_jobs, batches, documents, jobs, stage_states
 from penstock.ledger.turns import done_with
 from penstock.ledger.waiting import ready
 
@@ -101,6 +101,45 @@ class Resumes:
             count = len(ids) + self._take(connection, now, batch, _ready_of(batch, field), limit - len(ids))
             self._settle(connection, batch, count, gathered_at=now)
             return batch, count
+
+    def stranded(self, pipeline: str, tenant: str, gates: Sequence[str]) -> Batch | None:
+        """A batch, for a run by hand, of what waits at other gates than these, which are all that the pipeline has
+        today, and of what such a run took and left behind when it broke off; None where nothing does. What a worker is
+        at is left to it."""
+        elsewhere = (
+            select(jobs.c.id)
+            .join(documents, documents.c.id == jobs.c.document_id)
+            .outerjoin(
+                stage_states, and_(stage_states.c.job_id == jobs.c.id, stage_states.c.stage == jobs.c.current_stage)
+            )
+            .where(
+                jobs.c.status == "waiting",
+                jobs.c.pipeline == pipeline,
+                jobs.c.current_stage.not_in(gates),
+                documents.c.tenant == tenant,
+                func.coalesce(stage_states.c.status, "pending") != "running",
+            )
+            .order_by(jobs.c.id)
+        )
+        resumed = select(batch_jobs.c.job_id).join(batches, batches.c.id == batch_jobs.c.batch_id)
+        resumed = resumed.where(batch_jobs.c.job_id == jobs.c.id, batches.c.kind == "resume")
+        left = left_behind(tenant, [pipeline], unopened=True).where(resumed.exists(), ~_taken_on().exists())
+        with self._db.read() as connection:  # asked often: look before locking
+            if all(connection.execute(query.limit(1)).first() is None for query in (elsewhere, left)):
+                return None
+        with self._db.write() as connection:
+            batch, now = self._begin(connection, tenant, pipeline, "held")
+            waiting = list(connection.execute(elsewhere).scalars())
+            ids = [*waiting, *(job for job, _ in connection.execute(left))]
+            for first in range(0, len(waiting), _AT_ONCE):
+                some = waiting[first : first + _AT_ONCE]
+                lock_jobs(connection, jobs.c.id.in_(some))
+                here = update(jobs).where(jobs.c.id.in_(some), jobs.c.status == "waiting")
+                connection.execute(here.values(**PASSING, status="pending", updated_at=now))
+            if ids:
+                connection.execute(batch_jobs.insert(), [{"batch_id": batch.id, "job_id": job} for job in ids])
+            self._settle(connection, batch, len(ids), gathered_at=now)
+        return batch if ids else None
 
     def join(self, batch: Batch, field: str, limit: int, fingerprint: str, stages: Sequence[str]) -> int:
         """What else is ready goes along with a batch that still gathers; how many.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, update
+from sqlalchemy import Select, and_, select, update
 
 from penstock.ledger.database import Database, clock
 from penstock.ledger.leases import at_work
@@ -105,13 +105,13 @@ class Workers:
     def waiting_on(self, field: str) -> int:
         """How many workers are there for a field."""
         query = (
-            select(func.count())
-            .select_from(workers)
-            .join(runners, runners.c.id == workers.c.runner_id)
+            select(runners.c.owner, runners.c.expires_at, runners.c.ended_at)
+            .join(workers, workers.c.runner_id == runners.c.id)
             .where(workers.c.field == field, runners.c.ended_at.is_(None))
         )
         with self._db.read() as connection:
-            return int(connection.execute(query.where(runners.c.expires_at >= clock(connection))).scalar_one())
+            now = clock(connection)
+            return sum(at_work(*row, now) for row in connection.execute(query))
 
 
 def _at(runner: int) -> Select[str, int]:

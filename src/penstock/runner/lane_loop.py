@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from penstock.errors import StoreBusy
+from penstock.ledger.leases import claim_limit
 from penstock.ledger.work import Claim
 from penstock.runner.bisect import ServiceAway
 from penstock.runner.inputs import Task, failure
@@ -60,27 +61,36 @@ class LaneLoop(StageLoop):
         Who waits for a service does so without its item, which is read again when its turn comes.
         """
         for wanted in self._groups(GROUP):
-            self._stop()
-            apart = any(claim.lost for claim in wanted)  # one of them may be what kills its runner
-            while apart and self._held:
-                yield {}
-            group = self._work.claim(self._session.runner, self._key, wanted)
-            self._held.update((claim.job_id, claim) for claim in group)
-            self._progressed |= bool(group)
-            for part in self._parts(self._find(group, self._held)):
-                self._inputs.read(part)
-                lanes: dict[str, list[Task]] = {}
-                for task in self._whole(part, self._held):
-                    name = self._lane(task.item)
-                    lanes.setdefault(name, []).append(task)
-                    if name:
-                        task.item = None
-                if lanes:
-                    yield self._parts_of(lanes)
-                loaded = {task.claim.job_id for task in lanes.get("", [])}
-                while loaded & self._held.keys():
+            lost = wanted[0].lost  # of a group either all have lost a lease or none
+            for some in ([claim] for claim in wanted) if lost else [wanted]:
+                while self._crowded(lost):
                     yield {}
-            while apart and self._held:
+                self._stop()
+                yield from self._begun(some)
+
+    def _crowded(self, lost: int) -> bool:
+        """Whether there must be fewer before others are claimed: those that have lost a lease may be what kills their
+        runner, and keep to a few."""
+        if lost:
+            return len(self._held) >= claim_limit(lost, GROUP)
+        return any(claim.lost for claim in self._held.values())
+
+    def _begun(self, wanted: list[Claim]) -> Iterator[Mapping[str, Part]]:
+        group = self._work.claim(self._session.runner, self._key, wanted)
+        self._held.update((claim.job_id, claim) for claim in group)
+        self._progressed |= bool(group)
+        for part in self._parts(self._find(group, self._held)):
+            self._inputs.read(part)
+            lanes: dict[str, list[Task]] = {}
+            for task in self._whole(part, self._held):
+                name = self._lane(task.item)
+                lanes.setdefault(name, []).append(task)
+                if name:
+                    task.item = None
+            if lanes:
+                yield self._parts_of(lanes)
+            loaded = {task.claim.job_id for task in lanes.get("", [])}
+            while loaded & self._held.keys():
                 yield {}
 
     def _parts_of(self, lanes: Mapping[str, list[Task]]) -> Mapping[str, Part]:

@@ -7,6 +7,7 @@ that asked.
 from __future__ import annotations
 
 import math
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ from penstock.errors import Stopped
 
 MOST = 256
 """Lanes that are worked on at a time. Most of what their threads do is wait."""
+FILES_EACH = 3
+"""Files that a lane may have open: a connection, what it brings, the store. Half of what this process may open is left
+to others."""
 
 GRACE_SECONDS = 2.0
 """So long are lanes waited for once the end is certain. A download may take minutes."""
@@ -80,6 +84,7 @@ class _Lanes:
         self.broken: list[BaseException] = []
         self.halt = Event()
         self._stop = stop
+        self._most = _at_a_time()
         self._waiting: dict[str, deque[Part]] = {}  # the first of each is due, or somebody is at it
         self._lock = Lock()
         self._due: SimpleQueue[str | None] = SimpleQueue()
@@ -91,7 +96,7 @@ class _Lanes:
         with self._lock:
             is_new = name not in self._waiting
             self._waiting.setdefault(name, deque()).append(part)
-            wanted = min(MOST, len(self._waiting))
+            wanted = min(self._most, len(self._waiting))
         if is_new:
             self._due.put(name)
         if self._threads < wanted:
@@ -136,3 +141,8 @@ class _Lanes:
         if self.halt.is_set():
             raise Stopped("the stage has ended")
         self._stop()
+
+
+def _at_a_time() -> int:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST if files == resource.RLIM_INFINITY else max(1, min(MOST, files // (2 * FILES_EACH)))

@@ -312,8 +312,8 @@ def test_what_waits_for_nobody_is_read_no_further_ahead_than_there_is_room(
     assert through == list(range(10))
 
 
-def test_who_may_have_killed_a_runner_has_no_company(bench: Bench, hosts: World) -> None:
-    """Else a further loss would count against a document that was not claimed alone."""
+def lost(bench: Bench, hosts: World, times: int, *, only: str = "%") -> list[int]:
+    """Documents, whose names are like that, have lost so many leases; their jobs."""
     asked = threading.Event()
 
     def stop() -> None:
@@ -323,10 +323,16 @@ def test_who_may_have_killed_a_runner_has_no_company(bench: Bench, hosts: World)
     hosts.fault = lambda stage, texts: asked.set() if stage == "parse" else None
     with pytest.raises(Stopped):
         bench.run(stop=stop)
-    suspect = select(schema.jobs.c.id).join(schema.documents, schema.jobs.c.document_id == schema.documents.c.id)
+    those = select(schema.jobs.c.id).join(schema.documents, schema.jobs.c.document_id == schema.documents.c.id)
     with bench.ledger.database.write() as connection:
-        one = connection.execute(suspect.where(schema.documents.c.source_id == "b3")).scalar_one()
-        connection.execute(update(schema.stage_states).where(STATES.job_id == one).values(lost=2))
+        jobs = list(connection.execute(those.where(schema.documents.c.source_id.like(only))).scalars())
+        connection.execute(update(schema.stage_states).where(STATES.job_id.in_(jobs)).values(lost=times))
+    return jobs
+
+
+def test_who_may_have_killed_a_runner_has_no_company(bench: Bench, hosts: World) -> None:
+    """Else a further loss would count against a document that was not claimed alone."""
+    [one] = lost(bench, hosts, 2, only="b3")
     company: list[int] = []
 
     def fault(stage: str, texts: list[str]) -> None:
@@ -336,3 +342,23 @@ def test_who_may_have_killed_a_runner_has_no_company(bench: Bench, hosts: World)
     hosts.fault = fault
     assert bench.run().statuses.get("done") == 10
     assert company == [one]
+
+
+def test_after_a_kill_a_few_go_at_a_time_and_none_waits_for_the_slowest(
+    bench: Bench, hosts: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Parser, "lane", lambda self, item: item.source_id)
+    hosts.payloads = [payload(f"h{n:02}", f"h{n:02}") for n in range(20)]
+    assert len(lost(bench, hosts, 1)) == 20
+    held, last = [], threading.Event()
+
+    def fault(stage: str, texts: list[str]) -> None:
+        held.append(len(bench.rows(STATES.job_id, (STATES.status == "running") & (STATES.stage == "parse"))))
+        if texts == ["h19"]:
+            last.set()
+        elif texts == ["h05"] and not last.wait(SECONDS):
+            raise BadInput("the last one's turn never came")
+
+    hosts.fault = fault
+    assert bench.run().statuses == {"done": 20}
+    assert 2 < max(held) <= 8

@@ -220,6 +220,16 @@ def test_a_child_sees_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert b"secret" not in Path(f"/proc/{child.pid}/environ").read_bytes()
 
 
+def test_one_of_a_large_parent_is_as_small_as_any(tmp_path: Path) -> None:
+    held = bytearray(200 << 20)  # the system tells the child of it as its own
+    path = tmp_path / "file.pdf"
+    path.write_bytes(pdf("one"))
+    with closing(made(memory_mb=300)) as child:
+        child.parse(path, lambda done, total: None, lambda: None)
+        assert child.pid is not None
+    assert len(held) == 200 << 20
+
+
 def test_after_its_share_of_documents_a_child_makes_way(tmp_path: Path) -> None:
     path = tmp_path / "file.pdf"
     path.write_bytes(pdf("a"))

@@ -63,7 +63,7 @@ class HttpDownload:
     def lanes(self, payload: RawPayload) -> list[str]:
         """The hosts that are asked, in this order."""
         urls = [] if is_pdf(payload.content) else _urls(payload)
-        return [host for host in map(self._host, urls) if host]
+        return [host for host in map(self._host, map(self._over_tls, urls)) if host]
 
     def lane_of(self, file: PDFFile) -> str:
         """The host whose URL gave it, wherever that led; "" of what was here already."""
