@@ -82,16 +82,3 @@ def test_whether_any_is_ready_or_waits_is_asked_for_one_tenant_and_pipeline(scen
     assert not found.any_ready(FIELD, "other", "p")
     scene.ledger.resumes.take(FIELD, "p", "default", 10)
     assert (found.any_waiting("default", "p"), found.any_ready(FIELD, "default", "p")) == (False, False)
-
-
-def test_what_was_given_up_is_counted_from_a_moment_on(scene: Scene) -> None:
-    before = reader(scene).now()
-    batch = scene.documents(2)
-    scene.ledger.gates.sort(batch, GATE, ["ingest"], FIELD, True, timeout_seconds=0)
-    assert reader(scene).lost_since(before, "default", "p") == 0
-    assert scene.ledger.gates.expire() == 2
-    assert reader(scene).lost_since(before, "default", "p") == 2
-    assert reader(scene).lost_since(before, "other", "p") == 0
-    assert reader(scene).lost_since(before, "default", "p", [GATE]) == 0
-    assert reader(scene).lost_since(before, "default", "p", ["another"]) == 2
-    assert reader(scene).lost_since(reader(scene).now() + 1, "default", "p") == 0

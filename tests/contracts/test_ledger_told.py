@@ -8,7 +8,7 @@ from gate_scene import GATE, age, at_gate
 from ledger_scene import Scene
 from penstock.ledger import told
 from penstock.ledger.schema import jobs
-from penstock.ledger.told import Told
+from penstock.ledger.told import Telling, Told
 
 HERE = [("p", GATE)]
 
@@ -21,11 +21,14 @@ def fail(scene: Scene, count: int) -> None:
 
 def names(scene: Scene) -> list[str]:
     """What a person is told now, and has heard then."""
-    found = []
-    for some, heard in scene.ledger.tellings.untold("default", "p", [GATE]):
-        found += [lost.source_id for lost in some]
-        scene.ledger.tellings.remember("default", "p", heard)
-    return found
+    found = list(scene.ledger.tellings.untold("default", "p", [GATE]))
+    assert not found or scene.ledger.tellings.remember(found[-1][1])
+    return [lost.source_id for some, _ in found for lost in some]
+
+
+def last(scene: Scene) -> Telling:
+    """What a person who is told now is to remember."""
+    return list(scene.ledger.tellings.untold("default", "p", [GATE]))[-1][1]
 
 
 def test_people_are_told_once_of_what_failed_after_their_first_run(
@@ -47,6 +50,36 @@ def test_what_is_not_remembered_is_told_again(scene: Scene) -> None:
     fail(scene, 1)
     assert len(list(scene.ledger.tellings.untold("default", "p", [GATE]))) == 1
     assert len(names(scene)) == 1
+
+
+def test_of_two_that_look_at_the_same_time_one_tells(scene: Scene) -> None:
+    scene.ledger.tellings.begin("default", "p")
+    fail(scene, 1)
+    older = last(scene)
+    fail(scene, 2)
+    assert scene.ledger.tellings.remember(last(scene))
+    assert not scene.ledger.tellings.remember(older), "nor is anything set back"
+    assert names(scene) == []
+
+
+def test_what_could_not_be_told_is_told_the_next_time(scene: Scene) -> None:
+    scene.ledger.tellings.begin("default", "p")
+    fail(scene, 1)
+    telling = last(scene)
+    scene.ledger.tellings.remember(telling)
+    scene.ledger.tellings.forget(telling)
+    assert len(names(scene)) == 1
+
+
+def test_what_others_have_told_since_is_not_forgotten(scene: Scene) -> None:
+    scene.ledger.tellings.begin("default", "p")
+    fail(scene, 1)
+    telling = last(scene)
+    scene.ledger.tellings.remember(telling)
+    fail(scene, 2)
+    assert len(names(scene)) == 2
+    scene.ledger.tellings.forget(telling)
+    assert names(scene) == []
 
 
 def test_another_round_is_another_failure(scene: Scene) -> None:

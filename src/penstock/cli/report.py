@@ -58,14 +58,14 @@ _AFTER_FAILURE = "mend the cause, then run the same again, or: penstock retry"
 
 def show_lost(console: Console, lost: Lost, told: Collection[str]) -> None:
     """What was lost besides the runs, or at another's: all but the documents that reports have told of, then how many
-    for which reason."""
+    for which reason, also of those that are not named."""
     new = [failure for failure in lost.failures if failure.doc_id not in told]
     if not new:
         return
     shown = show_failures(console, new)
-    if lost.count > len(told) + shown:
-        say(console, f"… and {counted(lost.count - len(told) - shown, 'more document')}: {LISTED}")
-    many = Counter((failure.status, failure.reason) for failure in new)
+    many = Counter(why for doc_id, why in lost.reasons.items() if doc_id not in told)
+    if many.total() > shown:
+        say(console, f"… and {counted(many.total() - shown, 'more document')}: {LISTED}")
     say(console, ", ".join(f"{count:,} {status}: {reason}" for (status, reason), count in many.items()), "yellow")
 
 

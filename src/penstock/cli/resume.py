@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,12 @@ from penstock.errors import Stopped, StoreBusy, UsageError
 from penstock.workers.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from penstock.bootstrap import App
     from penstock.ledger.batches import Batch
     from penstock.ledger.gate_read import GateReader
-    from penstock.ledger.told import Told
+    from penstock.ledger.told import Telling
     from penstock.pipelines.topology import Topology
     from penstock.runner import Failure, RunReport
 
@@ -37,12 +38,19 @@ SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """How many documents were given up on, the first of them, and what has been told of with them, None: no more than
-    before."""
+    """Documents that were given up on: each one's status and reason by its id, and the first failures whole."""
 
-    count: int = 0
-    failures: Sequence[Failure] = ()
-    told: Told | None = None
+    reasons: Mapping[str, tuple[str, str]]
+    failures: Sequence[Failure]
+
+    @property
+    def count(self) -> int:
+        return len(self.reasons)
+
+
+def run_command(app: App, pipeline: str, tenant: str) -> str:
+    """`penstock run PIPELINE`, for a tenant that is not the default too."""
+    return f"penstock run {pipeline}{'' if tenant == app.settings.tenant else f' --tenant {tenant}'}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Resuming:
         if not self.topology.gates and (missing_ledger(self.app.settings) or not self._any_wait()):
             raise UsageError(
                 f"pipeline {self.topology.name!r} has no gate: nothing of it waits",
-                next_step=f"penstock run {self.topology.name} PATH…",
+                next_step=f"{self._command} PATH…",
             )
 
     @cached_property
@@ -100,28 +108,42 @@ class Resuming:
                 look()
             yield from self._once(patiently)
 
-    def lost(self, since: int) -> Lost:
+    @contextmanager
+    def telling(self, since: int) -> Iterator[Lost]:
         """What workers and gates have given up on that no run by hand has told of, and what other runs have since a
-        time (see `begin`)."""
+        time (see `begin`): to be told within, and not again; though again where that fails."""
+        tellings = self.app.ledger.tellings
+        lost, telling = self._lost(since)
+        while telling and not tellings.remember(telling):
+            lost, telling = self._lost(since)
+        try:
+            yield lost
+            sys.stdout.flush()
+        except BaseException:
+            if telling:
+                tellings.forget(telling)
+            raise
+
+    def _lost(self, since: int) -> tuple[Lost, Telling | None]:
+        """What is at the gates first: it is told now or never."""
         from penstock.cli.report import failures_told
         from penstock.runner import Failure
 
         name, gates = self.topology.name, list(self.topology.timeouts)
-        count = self._reader.lost_since(since, self.tenant, name, gates)
-        rows = self.app.ledger.reports.failures(tenant=self.tenant, pipeline=name, since=since, besides=gates)
-        failures, told = failures_told(rows), None
-        for some, told in self.app.ledger.tellings.untold(self.tenant, name, gates):  # noqa: B007 — the last is kept
-            count += len(some)
+        reasons: dict[str, tuple[str, str]] = {}
+        failures: list[Failure] = []
+        telling = None
+        for some, telling in self.app.ledger.tellings.untold(self.tenant, name, gates):  # noqa: B007 — the last is kept
+            reasons.update((f.doc_id, (f.status, f.reason)) for f in some)
             failures += [
                 Failure(f.source_id, f.doc_id, f.gate, f.status, f.reason, f.message, f.next_step)
                 for f in some[: max(0, SHOWN - len(failures))]
             ]
-        return Lost(count, failures, told)
-
-    def told(self, lost: Lost) -> None:
-        """Not to be told again."""
-        if lost.told is not None:
-            self.app.ledger.tellings.remember(self.tenant, self.topology.name, lost.told)
+        reports = self.app.ledger.reports
+        rows = reports.failures(tenant=self.tenant, pipeline=name, since=since, besides=gates, limit=ALL)
+        reasons.update((row.doc_id, (row.status, row.reason)) for row in rows)
+        failures += failures_told(rows[: max(0, SHOWN - len(failures))])
+        return Lost(reasons, failures), telling
 
     @property
     def queues(self) -> dict[str, dict[str, int]]:
@@ -138,16 +160,20 @@ class Resuming:
                 wait = f"{counted(waiting, 'document')} of {name} {'waits' if waiting == 1 else 'wait'} for {field}"
                 told.append(f"{wait}: {self._help(field)}")
             if ready := queue["ready"]:
-                told.append(f"{ready:,} {'is' if ready == 1 else 'are'} ready: penstock run {name} --resume")
+                told.append(f"{ready:,} {'is' if ready == 1 else 'are'} ready: {self._command} --resume")
         return "; ".join(told) or f"no document of {name} waits"
 
     @property
     def next_step(self) -> str:
         """What to start, and what to say then; nothing where no document waits."""
-        queues, again = self.queues, f"penstock run {self.topology.name} --resume"
+        queues, again = self.queues, f"{self._command} --resume"
         start = [self._worker(field) for field, queue in queues.items() if queue["waiting"]]
         then = f"next: {', '.join(start)}; then {again}" if start else f"next: {again}"
         return f"{then} (--follow: stays until nothing waits)" if queues else ""
+
+    @property
+    def _command(self) -> str:
+        return run_command(self.app, self.topology.name, self.tenant)
 
     def _worker(self, field: str) -> str:
         """The command that starts one."""
@@ -175,7 +201,7 @@ class Resuming:
             yield from self._run(patiently, partial(self._ready, field))
 
     def _stranded(self) -> Batch | None:
-        return self.app.ledger.gates.stranded(self.tenant, self.topology.name, list(self.topology.timeouts))
+        return self.app.ledger.resumes.stranded(self.topology.name, self.tenant, list(self.topology.timeouts))
 
     def _ready(self, field: str) -> Batch | None:
         batch, count = self.app.ledger.resumes.take(field, self.topology.name, self.tenant, ALL)
@@ -204,7 +230,7 @@ class Resuming:
         it last said; and the patience with which to ask the ledger."""
         from penstock.runner.interrupts import held_interrupts
 
-        console, told, line, again = stderr(), 0.0, "", f"penstock run {self.topology.name} --follow"
+        console, told, line, again = stderr(), 0.0, "", f"{self._command} --follow"
 
         def look() -> None:
             nonlocal told, line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,7 +67,7 @@ def run(
     """
     from penstock.bootstrap import open_app
     from penstock.cli.report import report_json, show_lost, show_report
-    from penstock.cli.resume import Lost, Resuming
+    from penstock.cli.resume import Lost, Resuming, run_command
     from penstock.cli.screen import print_json, say, stdout
     from penstock.runner import RunRequest
 
@@ -83,7 +83,7 @@ def run(
             raise UsageError(
                 f"{'--resume' if resume else '--follow without a PATH'} lists nothing: "
                 f"leave out {', '.join(option for option, value in given.items() if value)}",
-                next_step=f"or leave out --resume: penstock run {pipeline} …" if resume else None,
+                next_step=f"or leave out --resume: {run_command(app, pipeline, owner)} …" if resume else None,
             )
         if batch is None and works:
             check_query(app, source, asked)
@@ -110,17 +110,15 @@ def run(
                 runs.append(report_json(topology.name, report))
             else:
                 show_report(console, report)
-        lost = waits.lost(began) if waits and goes_on else Lost()
-        if lost.count:
-            status = max(status, STATUS["partial"], key=WORSE)
-        if as_json:
-            queues = waits.queues if waits else {}
-            all_runs = {"pipeline": topology.name, "runs": runs, "lost": lost.failures, "queues": queues}
-            print_json(all_runs if goes_on else runs[0])
-        else:
-            show_lost(console, lost, told)
-        if waits:
-            waits.told(lost)
+        with waits.telling(began) if waits and goes_on else nullcontext(Lost({}, [])) as lost:
+            if lost.count:
+                status = max(status, STATUS["partial"], key=WORSE)
+            if as_json:
+                losses = {"lost": lost.failures, "lost_count": lost.count}
+                all_runs = {"pipeline": topology.name, "runs": runs, **losses, "queues": waits.queues if waits else {}}
+                print_json(all_runs if goes_on else runs[0])
+            else:
+                show_lost(console, lost, told)
         if as_json:
             raise typer.Exit(status)
         if waits and (line := waits.standing if goes_on else waits.next_step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,24 +95,6 @@ class GateReader:
 
     def any_waiting(self, tenant: str, pipeline: str) -> bool:
         return self._any(jobs.c.status == "waiting", jobs.c.pipeline == pipeline, documents.c.tenant == tenant)
-
-    def lost_since(self, since: int, tenant: str, pipeline: str, gates: Collection[str] = ()) -> int:
-        """How many of a pipeline's documents have failed or were dead-lettered from then on, and still stand so; those
-        that did at one of these `gates` aside."""
-        query = (
-            select(func.count())
-            .select_from(jobs)
-            .join(documents, documents.c.id == jobs.c.document_id)
-            .where(
-                jobs.c.status.in_(("failed", "dead")),
-                jobs.c.pipeline == pipeline,
-                jobs.c.updated_at >= since,
-                func.coalesce(jobs.c.current_stage, "").not_in(gates),
-                documents.c.tenant == tenant,
-            )
-        )
-        with self._db.read() as connection:
-            return int(connection.execute(query).scalar_one())
 
     def _any(self, *conditions: Any) -> bool:
         query = select(jobs.c.id).join(documents, documents.c.id == jobs.c.document_id).where(*conditions).limit(1)

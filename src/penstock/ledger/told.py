@@ -1,4 +1,5 @@
-"""Which failures at gates have been told of: each is told once, also where many look at the same time."""
+"""Which failures at gates have been told of. Of people who look at the same time one is told: who is the first to
+remember. A process that is killed between remembering and telling has told nobody; `penstock jobs` shows it."""
 
 from __future__ import annotations
 
@@ -36,9 +37,18 @@ class Told:
         return {"since": self.since, "told": sorted(self.rounds)}
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What is kept of a tenant's pipeline before something is told, and what after it."""
+
+    name: str
+    before: str
+    after: str
+
+
 class Tellings:
-    """`since_then` of a sensor, which remembers by itself; `begin`, `untold` and `remember` of people, who are told by
-    the runs that they start by hand: what these have told is kept for each tenant of a pipeline."""
+    """`since_then` of a sensor, which remembers by itself; the others of people, who are told by the runs that they
+    start by hand: what these have told is kept for each tenant of a pipeline."""
 
     def __init__(self, database: Database, gates: Gates) -> None:
         self._db, self._gates = database, gates
@@ -60,22 +70,31 @@ class Tellings:
         with self._db.write() as connection:
             connection.execute(self._db.insert(ledger_meta).values(**row).on_conflict_do_nothing())
 
-    def untold(self, tenant: str, pipeline: str, gates: Collection[str]) -> Iterator[tuple[list[LostAtGate], Told]]:
-        """All failures that no run by hand has told of, a few at a time, each with what is to be remembered then."""
-        kept = select(ledger_meta.c.value).where(ledger_meta.c.name == _name(tenant, pipeline))
+    def untold(self, tenant: str, pipeline: str, gates: Collection[str]) -> Iterator[tuple[list[LostAtGate], Telling]]:
+        """All failures that no run by hand has told of, a few at a time, each time with what to `remember` if these and
+        those before are to be told; the last is remembered, then all are told."""
+        name = _name(tenant, pipeline)
         with self._db.read() as connection:
-            value = connection.execute(kept).scalar()
-        told = Told.of(orjson.loads(value)) if value else Told(self._db.now())
+            before = connection.execute(select(ledger_meta.c.value).where(ledger_meta.c.name == name)).scalar() or ""
+        told = Told.of(orjson.loads(before)) if before else Told(self._db.now())
         while True:
             fresh, told = self.since_then([(pipeline, gate) for gate in gates], told, tenant)
             if not fresh:
                 return
-            yield fresh, told
+            yield fresh, Telling(name, before, _json(told))
 
-    def remember(self, tenant: str, pipeline: str, told: Told) -> None:
+    def remember(self, telling: Telling) -> bool:
+        """Whether nobody else has told anything meanwhile; who has been overtaken looks again."""
+        return self._swap(telling.name, telling.before, telling.after)
+
+    def forget(self, telling: Telling) -> bool:
+        """It could not be told: whether it is to be told again, which it is unless others have gone on from there."""
+        return self._swap(telling.name, telling.after, telling.before)
+
+    def _swap(self, name: str, old: str, new: str) -> bool:
+        mine = (ledger_meta.c.name == name, ledger_meta.c.value == old)
         with self._db.write() as connection:
-            mine = ledger_meta.c.name == _name(tenant, pipeline)
-            connection.execute(ledger_meta.update().where(mine).values(value=_json(told)))
+            return bool(connection.execute(ledger_meta.update().where(*mine).values(value=new)).rowcount)
 
 
 def _name(tenant: str, pipeline: str) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from penstock.errors import BadInput, StoreBusy
 from penstock.ledger.gate_read import GateReader
 from penstock.ledger.resumes import Resumes
 from penstock.ledger.schema import ledger_meta
+from penstock.ledger.told import Tellings
 from penstock.ledger.work import Work
 from penstock.runner import RunRequest
 
@@ -110,6 +112,7 @@ def test_documents_at_a_gate_that_was_removed_go_on_as_the_pipeline_is_today(
     said = waiting(*again, "--json")
     assert said.json["queues"] == {}
     assert said.json["runs"][0]["statuses"]["dead"] == 2, "nothing reads a PDF there"
+    assert said.json["lost_count"] == 2, "a run's own are in it"
     assert waiting("jobs", "--waiting").out == "none\n"
     assert waiting(*again).err.startswith("pipeline 'pdf-two-phase' has no gate: nothing of it waits")
 
@@ -178,6 +181,79 @@ def test_of_another_tenants_losses_nothing_is_told(waiting: Penstock, penstock: 
     assert waiting(*RESUME).status == 3
 
 
+def resuming(app: App) -> Resuming:
+    return Resuming(app, app.pipelines.named("pdf-two-phase"), "default")
+
+
+def test_of_two_that_resume_at_the_same_time_one_tells(waiting: Penstock, monkeypatch: pytest.MonkeyPatch) -> None:
+    untold = Tellings.untold
+    with closing(open_app()) as app:
+        GateWorker(app).fail(BadInput("it is torn"))
+
+        def overtaken(tellings: Tellings, *given: Any) -> Any:
+            found = list(untold(tellings, *given))
+            monkeypatch.setattr(Tellings, "untold", untold)
+            GateWorker(app).fail(BadInput("it is torn, too"))
+            with resuming(app).telling(app.ledger.database.now()) as others:
+                assert others.count == 2
+            return iter(found)
+
+        monkeypatch.setattr(Tellings, "untold", overtaken)
+        said = waiting(*RESUME)
+    assert (said.status, said.out) == (0, "no document of pdf-two-phase waits\n")
+    assert waiting(*RESUME).status == 0, "and nothing was set back"
+
+
+def test_what_could_not_be_written_is_told_the_next_time(waiting: Penstock) -> None:
+    with closing(open_app()) as app:
+        GateWorker(app).fail(BadInput("it is torn"))
+        with pytest.raises(BrokenPipeError), resuming(app).telling(app.ledger.database.now()):
+            raise BrokenPipeError
+    assert waiting(*RESUME).status == 3
+
+
+@pytest.mark.parametrize("again", [RESUME, FOLLOW])
+def test_all_that_was_lost_is_counted_though_not_all_is_named(
+    waiting: Penstock, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("penstock.cli.resume.SHOWN", 1)
+
+    def give_up() -> None:
+        with closing(open_app()) as app:
+            for _ in PAPERS:
+                GateWorker(app).fail(BadInput("it is torn"))
+
+    give_up()
+    said = waiting(*again).out
+    assert "… and 1 more document: penstock jobs" in said
+    assert "\n2 dead: malformed\n" in said
+    waiting("retry", "--status", "dead")
+    give_up()
+    said_json = waiting(*again, "--json").json
+    assert (len(said_json["lost"]), said_json["lost_count"]) == (1, 2)
+    assert waiting(*again, "--json").json["lost_count"] == 0
+
+
+def test_what_to_start_next_is_for_the_same_tenant(penstock: Penstock, papers: Path, work: Penstock) -> None:
+    mine = ("--tenant", "other")
+    again = "penstock run pdf-two-phase --tenant other --resume"
+    assert f"; then {again} (--follow" in penstock("run", "pdf-two-phase", "papers", *mine).out
+    work()
+    with closing(open_app()) as app:
+        assert Resuming(app, app.pipelines.named("pdf-two-phase"), "other").standing == f"2 are ready: {again}"
+    said = penstock("run", "pdf-two-phase", "papers", "--resume", *mine).err
+    assert said.endswith("(or leave out --resume: penstock run pdf-two-phase --tenant other …)\n")
+    assert penstock("run", "auto", "--resume", *mine).err.endswith("(penstock run auto --tenant other PATH…)\n")
+
+
+def test_the_tenant_of_the_settings_is_not_named(
+    penstock: Penstock, papers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_TENANT", "other")
+    said = penstock("run", "pdf-two-phase", "papers", "--tenant", "other").out
+    assert "; then penstock run pdf-two-phase --resume (--follow" in said
+
+
 @pytest.mark.parametrize("place", [(Resumes, "take"), (Work, "commit"), (GateReader, "any_waiting")])
 def test_who_follows_waits_for_a_ledger_that_is_away(
     waiting: Penstock, work: Penstock, monkeypatch: pytest.MonkeyPatch, place: tuple[type, str]
@@ -209,3 +285,5 @@ def test_a_ledger_that_stays_away_ends_following_with_how_to_go_on(
     monkeypatch.setattr(GateReader, "any_waiting", away)
     said = waiting(*FOLLOW)
     assert (said.status, said.err) == (1, "the ledger is away (penstock run pdf-two-phase --follow)\n")
+    said = waiting(*FOLLOW, "--tenant", "other")
+    assert said.err == "the ledger is away (penstock run pdf-two-phase --tenant other --follow)\n"
