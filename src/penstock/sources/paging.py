@@ -119,7 +119,10 @@ class PagedSource(ServiceSource[Q]):
             path, params = self._place(key)
             return path, params | self._shape(asked)
 
-        for content, after, last in paged(lambda token: self._page(asked, token, size), at, asked.limit):
+        def ask(token: str) -> Page[bytes]:
+            return self._page(asked, token, size)
+
+        for content, after, last in paged(ask, at, asked.limit, lambda content: self._identified(content)[1]):
             yield self._listing_of(content, place, after, last=last)
 
     def _page(self, asked: Q, token: str, size: int) -> Page[bytes]:
@@ -155,12 +158,16 @@ class PagedSource(ServiceSource[Q]):
     def _listing_of(
         self, content: bytes, place: Place, after: Position | None = None, *, last: bool = False
     ) -> RawPayload:
+        identity, key = self._identified(content)
+        path, params = (self.PATH, {}) if key.startswith(_UNNAMED) else place(key)
+        uri = httpx.URL(self.api.url + path, params=params) if params else self.api.url + path
+        return self._payload(identity, content, key, str(uri), version=self._version(content), after=after, last=last)
+
+    def _identified(self, content: bytes) -> tuple[Identity, str]:
+        """What a record is, and its key: one of its bytes where it names none."""
         identity = identify_json(content)
         found = self.ID.search(content)
         key = identity.source_id or (found.group(1).decode() if found else "")
         if identity.kind not in FAULTS and not key:
             identity = Identity("malformed", note="it states no identifier")
-        path, params = place(key) if key else (self.PATH, {})
-        key = key or _UNNAMED + sha256(content).hexdigest()[:20]
-        uri = httpx.URL(self.api.url + path, params=params) if params else self.api.url + path
-        return self._payload(identity, content, key, str(uri), version=self._version(content), after=after, last=last)
+        return identity, key or _UNNAMED + sha256(content).hexdigest()[:20]

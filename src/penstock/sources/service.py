@@ -54,34 +54,43 @@ Q = TypeVar("Q", bound=LimitedQuery)
 class Page(Generic[T]):
     """`records`: what the page lists. `next`: the next page's token, None behind the last.
 
-    `found`: how many the whole listing has, by what the service says; 0 where it doesn't. `lacks`: how many records
-    fewer than it ought to have.
+    `found`: how many the whole listing has, by what the service says; 0 where it doesn't. `short`: it has fewer records
+    than it ought to have.
     """
 
     records: tuple[T, ...]
     next: str | None
     found: int = 0
-    lacks: int = 0
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a listing goes on: the page with this token (None: nowhere, it is whole), behind so many of its records;
-    `listed` counts those given so far, `due` those that a whole listing gives: the most that its service has said, and
-    as many more as its pages lacked."""
+    `listed` counts those given so far, each once, `due` those that a whole listing gives: the most that its service has
+    said. `last` names the record that the page before ended with, where that page was short: a service that counts what
+    it withholds begins the next one before it.
+    """
 
     token: str | None
     skip: int = 0
     listed: int = 0
     due: int = 0
+    last: str = ""
 
     def __str__(self) -> str:
-        return orjson.dumps([self.token, self.skip, self.listed, self.due]).decode()
+        return orjson.dumps([self.token, self.skip, self.listed, self.due, self.last]).decode()
 
-    def behind(self, page: Page[Any]) -> Position:
+    def known(self, page: Page[T], name: Callable[[T], str]) -> int:
+        """How many of the page's records, from its beginning on, have been given before."""
+        again = (number for number, record in enumerate(page.records, 1) if name(record) == self.last)
+        return max(self.skip, next(again, 0) if self.last else 0)
+
+    def behind(self, page: Page[T], name: Callable[[T], str]) -> Position:
         """Where it goes on when the rest of the page has been given."""
-        listed = self.listed + max(0, len(page.records) - self.skip)
-        return Position(page.next, 0, listed, max(self.due, page.found) + page.lacks)
+        listed = self.listed + max(0, len(page.records) - self.known(page, name))
+        last = name(page.records[-1]) if page.short and page.records else ""
+        return Position(page.next, 0, listed, max(self.due, page.found), last)
 
     def lacks(self, limit: int | None) -> int:
         """How many records are missing where a listing is at its end; 0 where it is not, or has as many as wanted."""
@@ -93,35 +102,39 @@ class Position:
         if not cursor:
             return cls(FIRST)
         try:
-            token, skip, listed, *due = orjson.loads(cursor)
-            return cls(None if token is None else str(token), int(skip), int(listed), *map(int, due))
+            said = orjson.loads(cursor)
+            token, skip, listed, due, last = said + [0, ""][len(said) - 3 :]
+            return cls(None if token is None else str(token), int(skip), int(listed), int(due), str(last))
         except (ValueError, TypeError):
             raise UsageError(f"source {source}: {cursor[:80]!r} is no cursor of its listings") from None
 
 
-def paged(ask: Callable[[str], Page[T]], at: Position, limit: int | None) -> Iterator[tuple[T, Position, bool]]:
+def paged(
+    ask: Callable[[str], Page[T]], at: Position, limit: int | None, name: Callable[[T], str] = str
+) -> Iterator[tuple[T, Position, bool]]:
     """Each record behind `at`, with the position behind it, and whether it is the last of its page.
 
     `ask` gives the page of a token. One that the service takes no more (Refused) begins the listing again, once. A page
-    that lacks records, or is the last one before all of them were given, is asked for once more, then taken as it is.
-    Raises ListingShort at the end where that leaves some out.
+    that is the last one before all records were given is asked for once more, then taken as it is. Raises ListingShort
+    at the end where that leaves some out. `name` gives a record's own name, by which one that comes again is known: it
+    is listed, but not counted.
     """
     begun_again = False
     while at.token is not None and not (limit and at.listed >= limit):
         try:
             page = ask(at.token)
-            if page.lacks or at.behind(page).lacks(limit):
+            if at.behind(page, name).lacks(limit):
                 page = ask(at.token)
         except Refused:
             if at.token == FIRST or begun_again:
                 raise
             at, begun_again = Position(FIRST), True
             continue
-        listed, behind = at.listed, at.behind(page)
+        known, behind = at.known(page, name), at.behind(page, name)
         for number, record in enumerate(page.records[at.skip :], at.skip + 1):
-            listed += 1
+            listed = at.listed + max(0, number - known)
             last = number == len(page.records)
-            yield record, behind if last else Position(at.token, number, listed, at.due), last
+            yield record, behind if last else Position(at.token, number, listed, at.due, at.last), last
             if listed == limit:
                 return
         at = behind
@@ -232,16 +245,16 @@ class ServiceSource(ABC, Generic[Q]):
     def _at_offset(self, answer: httpx.Response, records: tuple[T, ...], begin: int, size: int, found: int) -> Page[T]:
         """The page of a search that finds `found`, of which it was to give `size` from `begin` on.
 
-        The next one begins behind what is there, so that a page that was cut leaves nothing out. Raises
-        ServiceUnavailable for an answer that contradicts itself.
+        The next one begins behind what is there, so that a page that was cut leaves nothing out; behind an empty one
+        there is nothing more. Raises ServiceUnavailable for an answer that contradicts itself.
         """
         to_come = max(0, found - begin)
         if len(records) > to_come:
             raise self._no_answer(answer, f"it has {len(records):,} records where only {to_come:,} are still to come")
-        if to_come and not records:
+        if to_come and not records and not begin:
             raise self._no_answer(answer, f"it is empty, and {to_come:,} records are still to come")
         end = begin + len(records)
-        return Page(records, str(end) if end < found else None, found, max(0, min(size, to_come) - len(records)))
+        return Page(records, str(end) if records and end < found else None, found, len(records) < min(size, to_come))
 
     def _no_answer(self, answer: httpx.Response, why: str) -> BadAnswer:
         kind = answer.headers.get("content-type", "no type").partition(";")[0]

@@ -154,7 +154,7 @@ def test_nothing_is_retired_by_a_listing_that_comes_up_short(
     said = penstock(*run)
     assert said.status == 0, said.out + said.err
     (note,) = [note for note in said.json["notes"] if "retired" in note]
-    assert note.startswith("the listing came up short by 4: ")
+    assert note.startswith("the listing came up short by 2: ")
     assert penstock("jobs", "--status", "retired", "--json").json["total"] == 0
     services[name].fault = lambda path, asked: None
     services[name].records.popitem()
