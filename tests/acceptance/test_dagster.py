@@ -96,6 +96,7 @@ def test_after_mending_the_file_a_re_execution_takes_it_as_it_is_now(stack: Stac
     assert stack.calls("mended") == ["mended-0", "mended-0"]
 
 
+@pytest.mark.full
 def test_after_editing_the_yaml_a_re_execution_takes_it_as_it_is_now(stack: Stack) -> None:
     folder = stack.documents("edited", "POISON")
     run = stack.launch("edited", request={"paths": [str(folder)]})

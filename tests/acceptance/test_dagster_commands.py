@@ -48,6 +48,7 @@ def test_a_partial_run_exits_0_and_is_tagged(stack: Stack) -> None:
     assert run.tags["penstock/outcome"] == "partial"
 
 
+@pytest.mark.full
 def test_a_pipeline_edited_under_a_run_fails_the_next_op_that_is_a_process_of_its_own(stack: Stack) -> None:
     """The multiprocess executor reads the file for each op; what the run pinned is in the ledger."""
     stack.pipeline("small", more="executor: multiprocess")

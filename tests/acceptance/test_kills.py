@@ -81,6 +81,7 @@ def stage_at_hand(home: Path) -> str:
     return str(found or "start")
 
 
+@pytest.mark.full
 def test_a_run_killed_around_a_write_to_a_store_is_picked_up_without_a_trace(
     new_house: Callable[[str], House], small: Undisturbed
 ) -> None:

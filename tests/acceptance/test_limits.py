@@ -91,7 +91,8 @@ def peak(house: House, documents: Path) -> float:
     return usage.ru_maxrss / 1024
 
 
-@pytest.mark.parametrize("words", [200_000, pytest.param(600_000, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("words", [200_000, 600_000])
 def test_memory_does_not_grow_with_the_number_of_big_documents(
     new_house: Callable[[str], House], tmp_path: Path, words: int
 ) -> None:
