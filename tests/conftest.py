@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from wire import Server, Speak
 
 os.environ.setdefault("PENSTOCK_EMBEDDER", "endpoint")  # tests of what embeds say what they want
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,3 +26,17 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real inputs at {folder}: set PENSTOCK_DATA")
     return folder
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Speak], Server]]:
+    """Starts servers that speak so; they end with the test."""
+    servers: list[Server] = []
+
+    def start(speak: Speak) -> Server:
+        servers.append(Server(speak))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

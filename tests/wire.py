@@ -12,6 +12,8 @@ from typing import Any
 
 import httpcore
 
+Speak = Callable[[socket.socket, int], None]
+
 
 class Server:
     """Runs `speak(connection, number)` for each connection to 127.0.0.1, after the request's headers were read."""

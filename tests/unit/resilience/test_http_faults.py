@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,9 +15,8 @@ from penstock.resilience.classify import classify
 from penstock.resilience.http import Http
 from penstock.resilience.limits import LocalLimits
 from penstock.resilience.policy import CircuitBreakerPolicy, Policy
-from wire import Server, whole
+from wire import Server, Speak, whole
 
-Speak = Callable[[socket.socket, int], None]
 LARGE = bytes(2 << 20)
 """More than what comes within one attempt: the rest is a stream."""
 
@@ -36,19 +35,6 @@ FAULTS: dict[str, Speak] = {
     "no gzip": lambda connection, _: connection.sendall(whole(b"no gzip", "Content-Encoding: gzip")),
 }
 POLICY = Policy(max_attempts=1, timeout_seconds=0.4)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Speak], Server]]:
-    servers: list[Server] = []
-
-    def start(speak: Speak) -> Server:
-        servers.append(Server(speak))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def failure(url: str, policy: Policy = POLICY, times: int = 1, **options: Any) -> PenstockError:

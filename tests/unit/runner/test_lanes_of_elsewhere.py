@@ -11,32 +11,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from downloads import CATALOGUE, PIPELINE
 from penstock.ir import Origin, RawPayload
 from penstock.ledger import schema
-from penstock.pipelines.catalogue import StaticCatalogue
 from penstock.pipelines.loader import load_pipeline
 from penstock.pipelines.topology import Stage
 from penstock.resilience.http import Http
 from penstock.resilience.limits import LocalLimits
 from penstock.resilience.policy import Policy, leaving_alone
 from penstock.runner import Runner, RunRequest
-from penstock.stages import contracts
 from penstock.stages.download import HttpDownload
 from tiny import POLICIES, Bench, Listing, World
 from wire import Server, whole
 
-PIPELINE = """\
-version: "1.0"
-name: downloads
-applicable_sources: []
-stages:
-  - {name: ingest, type: IngestStage, policy: once}
-  - {name: download, type: DownloadStage, policy: once, depends_on: [ingest]}
-"""
-CATALOGUE = StaticCatalogue(
-    {"IngestStage": contracts.INGEST, "DownloadStage": contracts.DOWNLOAD},
-    {("IngestStage", "source"): Listing, ("DownloadStage", "http"): HttpDownload},
-)
 POLICY = Policy(max_attempts=2, backoff_strategy="none", timeout_seconds=10)
 CLOSE = "Connection: close"
 AWAY = whole(b"", CLOSE, status="503 Away")

@@ -11,32 +11,19 @@ from typing import Any
 
 import pytest
 
+from downloads import CATALOGUE, PIPELINE
 from penstock.ir import Origin, RawPayload
 from penstock.ledger import schema
-from penstock.pipelines.catalogue import StaticCatalogue
 from penstock.pipelines.loader import load_pipeline
 from penstock.pipelines.topology import Stage
 from penstock.resilience.http import Http
 from penstock.resilience.limits import LocalLimits
 from penstock.resilience.policy import Policy
 from penstock.runner import Runner, RunReport, RunRequest
-from penstock.stages import contracts
 from penstock.stages.download import HttpDownload
 from tiny import POLICIES, Bench, Listing, World
 from wire import Server, whole
 
-PIPELINE = """\
-version: "1.0"
-name: downloads
-applicable_sources: []
-stages:
-  - {name: ingest, type: IngestStage, policy: once}
-  - {name: download, type: DownloadStage, policy: once, depends_on: [ingest]}
-"""
-CATALOGUE = StaticCatalogue(
-    {"IngestStage": contracts.INGEST, "DownloadStage": contracts.DOWNLOAD},
-    {("IngestStage", "source"): Listing, ("DownloadStage", "http"): HttpDownload},
-)
 PDF = b"%PDF-1.7\n%%EOF"
 EACH = 4
 SECONDS = 20.0

@@ -27,7 +27,6 @@ PART = 100_000
 """More than what comes within one attempt of the guarded client, so that breaking off is the transfer's affair."""
 QUICK = Policy(max_attempts=4, backoff_strategy="none", timeout_seconds=5.0)
 
-Speak = Callable[[socket.socket, int], None]
 Fetch = Callable[..., PDFFile]
 
 
@@ -54,19 +53,6 @@ def fetch(artifacts: ArtifactStore) -> Iterator[Fetch]:
     yield execute
     for http in made:
         http.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Speak], Server]]:
-    servers: list[Server] = []
-
-    def start(speak: Speak) -> Server:
-        servers.append(Server(speak))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 class Library(Server):
